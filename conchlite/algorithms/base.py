@@ -1,0 +1,272 @@
+"""
+What a cipher, a key exchange method and a key type are.
+
+The floors above know algorithms by these protocols alone. A new algorithm
+implements one of them in a file of its own and gets one line in
+L{conchlite.algorithms.catalogue}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from conchlite.wire.types import Reader
+
+
+class Sealer(Protocol):
+    """
+    One direction of a connection, outgoing: encryption and authentication.
+
+    @ivar alignment: what is padded is padded to a multiple of this.
+    @ivar clearSize: how many bytes at the packet's start the padding does not
+        count: 4 where packet_length is not encrypted with the rest, else 0.
+    @ivar tagSize: how many bytes a sealed packet is longer than a clear one.
+    """
+
+    @property
+    def alignment(self) -> int: ...
+
+    @property
+    def clearSize(self) -> int: ...
+
+    @property
+    def tagSize(self) -> int: ...
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        """
+        Seal one packet.
+
+        @param sequence: the packet's sequence number, RFC 4253 section 6.4.
+        @param packet: the whole packet in clear: packet_length,
+            padding_length, payload, padding.
+        @return: what goes on the wire.
+        """
+
+    def sealInto(self, sequence: int, packet: bytes, out: memoryview) -> None:
+        """
+        As L{seal}, into a buffer of C{len(packet) + tagSize} bytes.
+        """
+
+
+class Opener(Protocol):
+    """
+    One direction of a connection, incoming: authentication and decryption.
+
+    @ivar headSize: how many bytes L{packetLength} wants to see.
+    @ivar alignment: as in L{Sealer}.
+    @ivar clearSize: as in L{Sealer}.
+    @ivar tagSize: as in L{Sealer}.
+    """
+
+    @property
+    def headSize(self) -> int: ...
+
+    @property
+    def alignment(self) -> int: ...
+
+    @property
+    def clearSize(self) -> int: ...
+
+    @property
+    def tagSize(self) -> int: ...
+
+    def packetLength(self, sequence: int, head: memoryview) -> int:
+        """
+        The packet_length field of the packet that begins with C{head}.
+
+        It is called once for each packet, before L{open}, and what it returns
+        is not authenticated yet: the caller checks its bounds.
+
+        @param head: C{headSize} bytes.
+        """
+
+    def open(self, sequence: int, packet: memoryview) -> bytes:
+        """
+        Authenticate and decrypt one packet.
+
+        @param packet: the whole packet off the wire, from packet_length to
+            the end of the tag: C{4 + packet_length + tagSize} bytes.
+        @return: padding_length, payload and padding, in clear.
+        @raise BadMAC: the packet is not authentic.
+        """
+
+
+class Cipher(Protocol):
+    """
+    A cipher, and the keys it wants.
+
+    @ivar keySize: bytes of key, per direction.
+    @ivar ivSize: bytes of initial vector, per direction; 0 for none.
+    @ivar hasOwnMAC: whether it authenticates by itself, so that the
+        negotiated MAC is not used (OpenSSH PROTOCOL 1.6, RFC 5647).
+    """
+
+    @property
+    def keySize(self) -> int: ...
+
+    @property
+    def ivSize(self) -> int: ...
+
+    @property
+    def hasOwnMAC(self) -> bool: ...
+
+    def sealer(self, key: bytes, iv: bytes, mac: MAC | None, macKey: bytes) -> Sealer:
+        """
+        @param mac: the negotiated MAC; L{None} where C{hasOwnMAC}.
+        """
+
+    def opener(self, key: bytes, iv: bytes, mac: MAC | None, macKey: bytes) -> Opener:
+        """
+        @param mac: the negotiated MAC; L{None} where C{hasOwnMAC}.
+        """
+
+
+@dataclass(frozen=True)
+class MAC:
+    """
+    A message authentication code.
+
+    @ivar hashName: the hash of the HMAC, as L{hashlib} names it.
+    @ivar keySize: bytes of key.
+    @ivar tagSize: bytes of tag.
+    @ivar encryptThenMAC: whether the tag covers the encrypted packet, with
+        packet_length in clear (OpenSSH PROTOCOL 1.5).
+    """
+
+    hashName: str
+    keySize: int
+    tagSize: int
+    encryptThenMAC: bool
+
+
+class KeyExchangeMethod(Protocol):
+    """
+    A way to agree on a secret: the client's C{keypair}, the server's
+    C{encapsulate}, the client's C{decapsulate}.
+
+    A public value is what INIT and REPLY carry as a string; for finite field
+    Diffie-Hellman these are the bytes of the mpint. The shared secret comes
+    back as the exchange hash and the key derivation take it: packed, an
+    C{mpint} for RFC 4253 and RFC 5656, a C{string} for the hybrids.
+
+    @ivar hashName: the method's hash, as L{hashlib} names it.
+    """
+
+    @property
+    def hashName(self) -> str: ...
+
+    def keypair(self) -> tuple[bytes, Any]:
+        """
+        The client's public value, and the private half for L{decapsulate}.
+        """
+
+    def encapsulate(self, clientPublic: bytes) -> tuple[bytes, bytes]:
+        """
+        The server's public value, and the packed shared secret.
+
+        @raise KeyExchangeFailed: the client's public value is no good.
+        """
+
+    def decapsulate(self, private: Any, serverPublic: bytes) -> bytes:
+        """
+        The packed shared secret.
+
+        @raise KeyExchangeFailed: the server's public value is no good.
+        """
+
+
+class GroupExchange(Protocol):
+    """
+    Diffie-Hellman in a group that the server chooses, RFC 4419.
+
+    @ivar hashName: the hash, as L{hashlib} names it.
+    @ivar minimumBits: the smallest group that a client asks for.
+    @ivar preferredBits: the group that a client asks for.
+    @ivar maximumBits: the largest group that a client asks for.
+    """
+
+    @property
+    def hashName(self) -> str: ...
+
+    @property
+    def minimumBits(self) -> int: ...
+
+    @property
+    def preferredBits(self) -> int: ...
+
+    @property
+    def maximumBits(self) -> int: ...
+
+    def choose(self, minimumBits: int, preferredBits: int, maximumBits: int) -> tuple[int, int]:
+        """
+        The server's choice: prime and generator.
+
+        @raise KeyExchangeFailed: no group fits.
+        """
+
+    def method(self, prime: int, generator: int) -> KeyExchangeMethod:
+        """
+        The exchange in this group.
+
+        @raise KeyExchangeFailed: the group is none, or too small or too
+            large (RFC 8270).
+        """
+
+
+class KeyType(Protocol):
+    """
+    A type of public key: its blob and its signatures.
+
+    Keys are C{cryptography}'s own key objects.
+
+    @ivar name: the type's name, the first string of the blob.
+    @ivar signatureAlgorithms: the names of the signature algorithms that the
+        type can do, most preferred first.
+    """
+
+    @property
+    def name(self) -> bytes: ...
+
+    @property
+    def signatureAlgorithms(self) -> tuple[bytes, ...]: ...
+
+    def read(self, reader: Reader) -> Any:
+        """
+        Read a public key: what follows the name in a blob.
+
+        @raise MalformedMessage: it is truncated or no such key.
+        """
+
+    def pack(self, key: Any) -> bytes:
+        """
+        What follows the name in the blob of a public key.
+        """
+
+    def readPrivate(self, reader: Reader) -> Any:
+        """
+        Read a private key: what follows the name in an OpenSSH private key
+        and in the agent's protocol.
+
+        @raise MalformedMessage: it is truncated or no such key.
+        """
+
+    def packPrivate(self, key: Any) -> bytes:
+        """
+        What follows the name in an OpenSSH private key.
+        """
+
+    def sign(self, key: Any, algorithm: bytes, data: bytes) -> bytes:
+        """
+        @return: the signature, without the algorithm's name.
+        """
+
+    def verify(self, key: Any, algorithm: bytes, signature: bytes, data: bytes) -> None:
+        """
+        @param signature: without the algorithm's name.
+        @raise BadSignature: it is not the key's signature of C{data}.
+        """
+
+
+RandomBytes = Callable[[int], bytes]

@@ -1,0 +1,189 @@
+"""
+THE table of algorithms: what there is, and what is preferred.
+
+Each family is a tuple of names, most preferred first, and a table from name to
+where it is made. A module is imported when a connection has agreed on an
+algorithm of it, not before.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from conchlite.algorithms.base import MAC, Cipher, GroupExchange, KeyExchangeMethod, KeyType
+from conchlite.error import UsageError, safe
+
+# To add an algorithm: its file, a line in the table, and, where it is to be
+# offered without being asked for, its place in the preferences below.
+
+_KEY_EXCHANGES = {
+    b"mlkem768x25519-sha256": "kex.mlkem:MLKEM768X25519",
+    b"curve25519-sha256": "kex.curve25519:CURVE25519",
+    b"curve25519-sha256@libssh.org": "kex.curve25519:CURVE25519",
+    b"ecdh-sha2-nistp256": "kex.ecdh:NISTP256",
+    b"ecdh-sha2-nistp384": "kex.ecdh:NISTP384",
+    b"ecdh-sha2-nistp521": "kex.ecdh:NISTP521",
+    b"diffie-hellman-group-exchange-sha256": "kex.groupexchange:GROUP_EXCHANGE_SHA256",
+    b"diffie-hellman-group16-sha512": "kex.finitefield:GROUP16_SHA512",
+    b"diffie-hellman-group18-sha512": "kex.finitefield:GROUP18_SHA512",
+    b"diffie-hellman-group14-sha256": "kex.finitefield:GROUP14_SHA256",
+}
+
+_CIPHERS = {
+    b"aes128-gcm@openssh.com": "ciphers.aesgcm:AES128_GCM",
+    b"aes256-gcm@openssh.com": "ciphers.aesgcm:AES256_GCM",
+    b"chacha20-poly1305@openssh.com": "ciphers.chacha20poly1305:CHACHA20_POLY1305",
+    b"aes256-ctr": "ciphers.aesctr:AES256_CTR",
+    b"aes192-ctr": "ciphers.aesctr:AES192_CTR",
+    b"aes128-ctr": "ciphers.aesctr:AES128_CTR",
+}
+
+_MACS = {
+    b"hmac-sha2-256-etm@openssh.com": "macs.hmac:HMAC_SHA2_256_ETM",
+    b"hmac-sha2-512-etm@openssh.com": "macs.hmac:HMAC_SHA2_512_ETM",
+    b"hmac-sha2-256": "macs.hmac:HMAC_SHA2_256",
+    b"hmac-sha2-512": "macs.hmac:HMAC_SHA2_512",
+}
+
+_KEY_TYPES = {
+    b"ssh-ed25519": "publickeys.ed25519:ED25519",
+    b"ecdsa-sha2-nistp256": "publickeys.ecdsa:NISTP256",
+    b"ecdsa-sha2-nistp384": "publickeys.ecdsa:NISTP384",
+    b"ecdsa-sha2-nistp521": "publickeys.ecdsa:NISTP521",
+    b"ssh-rsa": "publickeys.rsa:RSA",
+}
+
+# The type of key behind a signature algorithm, where the names differ.
+_KEY_TYPE_OF_SIGNATURE = {
+    b"rsa-sha2-512": b"ssh-rsa",
+    b"rsa-sha2-256": b"ssh-rsa",
+}
+
+#: Pseudo-algorithms in a KEXINIT. RFC 8308 section 2.1, OpenSSH PROTOCOL 1.10.
+EXT_INFO_CLIENT = b"ext-info-c"
+EXT_INFO_SERVER = b"ext-info-s"
+STRICT_KEX_CLIENT = b"kex-strict-c-v00@openssh.com"
+STRICT_KEX_SERVER = b"kex-strict-s-v00@openssh.com"
+
+
+@dataclass(frozen=True)
+class AlgorithmSet:
+    """
+    What one side offers, each family most preferred first.
+
+    @ivar keyExchanges: key exchange methods.
+    @ivar signatures: signature algorithms, of host keys and of users' keys.
+    @ivar ciphers: ciphers, the same for both directions.
+    @ivar macs: MACs, the same for both directions.
+    @ivar compressions: compression methods.
+    """
+
+    keyExchanges: tuple[bytes, ...]
+    signatures: tuple[bytes, ...]
+    ciphers: tuple[bytes, ...]
+    macs: tuple[bytes, ...]
+    compressions: tuple[bytes, ...] = (b"none",)
+
+    def replacing(self, **families: tuple[bytes, ...]) -> AlgorithmSet:
+        """
+        The same set with other members in the families that are named.
+        """
+        return replace(self, **families)
+
+
+_SERVER_KEY_EXCHANGES = (
+    b"mlkem768x25519-sha256",
+    b"curve25519-sha256",
+    b"curve25519-sha256@libssh.org",
+    b"ecdh-sha2-nistp256",
+    b"ecdh-sha2-nistp384",
+    b"ecdh-sha2-nistp521",
+)
+
+#: What a server offers. No finite field Diffie-Hellman: a client could make
+#: the server do its expensive half again and again (CVE-2002-20001).
+SERVER_DEFAULT = AlgorithmSet(
+    keyExchanges=_SERVER_KEY_EXCHANGES,
+    signatures=(
+        b"ssh-ed25519",
+        b"ecdsa-sha2-nistp256",
+        b"ecdsa-sha2-nistp384",
+        b"ecdsa-sha2-nistp521",
+        b"rsa-sha2-512",
+        b"rsa-sha2-256",
+    ),
+    ciphers=tuple(_CIPHERS),
+    macs=tuple(_MACS),
+)
+
+#: What a client offers.
+CLIENT_DEFAULT = SERVER_DEFAULT.replacing(
+    keyExchanges=(
+        *_SERVER_KEY_EXCHANGES,
+        b"diffie-hellman-group-exchange-sha256",
+        b"diffie-hellman-group16-sha512",
+        b"diffie-hellman-group18-sha512",
+        b"diffie-hellman-group14-sha256",
+    )
+)
+
+
+@functools.cache
+def _load(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module("conchlite.algorithms." + module), name)
+
+
+def _find(table: dict[bytes, str], kind: str, name: bytes) -> Any:
+    try:
+        where = table[name]
+    except KeyError:
+        raise UsageError(f"there is no {kind} named {safe(name)}") from None
+    return _load(where)
+
+
+def keyExchange(name: bytes) -> KeyExchangeMethod | GroupExchange:
+    """
+    @raise UsageError: there is no such method.
+    """
+    return cast("KeyExchangeMethod | GroupExchange", _find(_KEY_EXCHANGES, "key exchange", name))
+
+
+def cipher(name: bytes) -> Cipher:
+    """
+    @raise UsageError: there is no such cipher.
+    """
+    return cast(Cipher, _find(_CIPHERS, "cipher", name))
+
+
+def mac(name: bytes) -> MAC:
+    """
+    @raise UsageError: there is no such MAC.
+    """
+    return cast(MAC, _find(_MACS, "MAC", name))
+
+
+def keyType(name: bytes) -> KeyType:
+    """
+    The type of key with this name.
+
+    @raise UsageError: there is no such type.
+    """
+    return cast(KeyType, _find(_KEY_TYPES, "key type", name))
+
+
+def keyTypes() -> tuple[bytes, ...]:
+    """
+    The names of all types of key.
+    """
+    return tuple(_KEY_TYPES)
+
+
+def keyTypeOfSignature(algorithm: bytes) -> bytes:
+    """
+    The name of the key type that makes signatures of C{algorithm}.
+    """
+    return _KEY_TYPE_OF_SIGNATURE.get(algorithm, algorithm)

@@ -1,0 +1,3 @@
+"""
+Key exchange methods.
+"""

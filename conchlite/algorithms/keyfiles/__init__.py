@@ -1,0 +1,3 @@
+"""
+Formats that keys are kept in.
+"""

@@ -1,0 +1,3 @@
+"""
+Public key types: blobs, signatures.
+"""

@@ -1,0 +1,351 @@
+"""
+Every exception that conchlite raises or fails a Deferred with, in one tree.
+
+L{PeerError} is for what the other side did wrong: the class carries the reason
+that its DISCONNECT gets. L{UsageError} is for what our caller did wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class ConchError(Exception):
+    """
+    The root of the tree.
+
+    @ivar value: what went wrong; C{bytes} where the text is the peer's own.
+    @ivar data: what belongs to it, such as a reason code, or L{None}.
+    """
+
+    def __init__(self, value: object = "", data: object = None) -> None:
+        super().__init__(value, data)
+        self.value = value
+        self.data = data
+
+    def __str__(self) -> str:
+        text = self.value
+        if isinstance(text, bytes):
+            text = safe(text)
+        return str(text)
+
+
+def safe(text: bytes | str, limit: int = 256) -> str:
+    """
+    A peer's text made harmless for a terminal, a log or an exception.
+
+    Control characters, bytes that are no UTF-8 and the characters that turn
+    the direction of writing appear as escapes.
+
+    @param limit: the number of characters after which the rest is left out.
+    """
+    if isinstance(text, bytes):
+        text = text[: 4 * limit].decode("utf-8", "backslashreplace")
+    shown = "".join(
+        c if c.isprintable() and c not in _DIRECTION else c.encode("unicode_escape").decode("ascii")
+        for c in text[:limit]
+    )
+    return shown if len(text) <= limit else shown + "..."
+
+
+# U+202A to U+202E, U+2066 to U+2069: they make text appear in another order.
+_DIRECTION = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
+
+
+class UsageError(ConchError):
+    """
+    The program asked for what cannot be done: a defect of the caller.
+    """
+
+
+class PeerError(ConchError):
+    """
+    The other side broke the protocol.
+
+    @cvar reason: the reason code of the DISCONNECT that answers it, RFC 4253
+        section 11.1.
+    @cvar answer: the text of that DISCONNECT: one per cause, never the
+        exception's own text.
+    """
+
+    reason: ClassVar[int] = 2
+    answer: ClassVar[str] = "protocol error"
+
+
+class MalformedMessage(PeerError):
+    """
+    A message that is truncated, has trailing bytes, or a field out of bounds.
+    """
+
+    answer = "malformed message"
+
+
+class UnexpectedMessage(PeerError):
+    """
+    A message that the state it came in does not allow.
+    """
+
+    answer = "unexpected message"
+
+
+class StrictKexViolation(UnexpectedMessage):
+    """
+    A message that strict key exchange forbids (OpenSSH PROTOCOL 1.10).
+    """
+
+    answer = "strict key exchange violation"
+
+
+class BadPacketLength(PeerError):
+    """
+    A packet_length or padding_length outside the bounds of RFC 4253 section 6.
+    """
+
+    answer = "bad packet length"
+
+
+class BadMAC(PeerError):
+    """
+    A packet whose authentication code or tag is wrong.
+    """
+
+    reason = 5
+    answer = "bad MAC"
+
+
+class BadVersion(PeerError):
+    """
+    An identification line that is no SSH 2, too long, or missing.
+    """
+
+    reason = 8
+    answer = "bad version"
+
+
+class KeyExchangeFailed(PeerError):
+    """
+    A key exchange that cannot be completed: a bad public value, a weak group.
+    """
+
+    reason = 3
+    answer = "key exchange failed"
+
+
+class BadSignature(KeyExchangeFailed):
+    """
+    A signature that does not verify, or is not of the algorithm agreed on.
+    """
+
+    answer = "bad signature"
+
+
+class NoCommonAlgorithm(KeyExchangeFailed):
+    """
+    The two offers of one kind of algorithm have no member in common.
+
+    @ivar kind: what was negotiated, such as C{"key exchange"}.
+    @ivar ours: our offer, most preferred first.
+    @ivar theirs: the peer's offer, most preferred first.
+    """
+
+    answer = "no common algorithm"
+
+    def __init__(self, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes]) -> None:
+        super().__init__(
+            f"no common {kind} algorithm: we offer {_names(ours)}; the peer offers {_names(theirs)}"
+        )
+        self.kind = kind
+        self.ours = tuple(ours)
+        self.theirs = tuple(theirs)
+
+
+def _names(names: Sequence[bytes]) -> str:
+    return safe(b", ".join(names), 1024) or "none"
+
+
+class FlowControlViolation(PeerError):
+    """
+    Channel data beyond the window or the packet size, or a window beyond 2^32 - 1.
+    """
+
+    answer = "flow control violation"
+
+
+class UnknownService(PeerError):
+    """
+    A request for a service that is not here, or not yet.
+    """
+
+    reason = 7
+    answer = "service not available"
+
+
+class TooManyAuthenticationFailures(PeerError):
+    """
+    A client that has failed to authenticate as often as a server allows.
+    """
+
+    reason = 14
+    answer = "too many authentication failures"
+
+
+class HostKeyRejected(ConchError):
+    """
+    C{verifyHostKey} did not accept the server's host key, or a re-exchange
+    came with another one.
+    """
+
+
+class Disconnected(ConchError):
+    """
+    The connection ended by a DISCONNECT, the peer's or our own.
+
+    @ivar reason: the code, RFC 4253 section 11.1.
+    @ivar description: the text that came with it, made safe to print.
+    """
+
+    def __init__(self, reason: int, description: bytes | str) -> None:
+        self.reason = reason
+        self.description = safe(description)
+        from conchlite.wire.numbers import disconnectName
+
+        super().__init__(f"disconnected ({disconnectName(reason)}): {self.description}", reason)
+
+
+class ConnectionEnded(ConchError):
+    """
+    The connection ended without a DISCONNECT: TCP closed or broke.
+    """
+
+
+class AuthenticationFailed(ConchError):
+    """
+    The server accepted none of what was tried.
+
+    @ivar tried: what was tried, in order, in words: method, and for a key its
+        type and fingerprint.
+    @ivar methods: the methods that the server would still accept.
+    """
+
+    def __init__(self, value: object, tried: Sequence[str] = (), methods: Sequence[bytes] = ()) -> None:
+        super().__init__(value)
+        self.tried = tuple(tried)
+        self.methods = tuple(methods)
+
+
+class ChannelRequestFailed(ConchError):
+    """
+    The peer answered a channel request with CHANNEL_FAILURE.
+    """
+
+
+class ChannelClosed(ConchError):
+    """
+    The channel closed before the answer came.
+    """
+
+
+class GlobalRequestFailed(ConchError):
+    """
+    The peer answered a global request with REQUEST_FAILURE.
+    """
+
+
+class ChannelOpenFailed(ConchError):
+    """
+    The peer refused to open a channel.
+
+    C{value} is the peer's text (C{bytes}) and C{data} the reason code.
+    """
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (open failure {self.data})"
+
+
+class BadKeyError(ConchError):
+    """
+    What was given as a key cannot be read as one.
+    """
+
+
+class EncryptedKeyError(BadKeyError):
+    """
+    A private key that is encrypted, and no passphrase was given.
+    """
+
+
+class BadPassphrase(BadKeyError):
+    """
+    The passphrase does not open the key.
+    """
+
+
+class WeakKey(BadKeyError):
+    """
+    A key smaller than the floor that is in force.
+    """
+
+
+class BadSignatureAlgorithmError(ConchError):
+    """
+    A key was asked for a signature of an algorithm that is not its own.
+    """
+
+
+class BadFingerPrintFormat(ConchError):
+    """
+    A fingerprint was asked for in a form that does not exist.
+    """
+
+
+class NotEnoughAuthentication(ConchError):
+    """
+    Raised by a checker: the credentials are good, and more are required.
+    """
+
+
+class ValidPublicKey(ConchError):
+    """
+    Raised by a checker: the public key would do, if it came with a signature.
+    """
+
+
+class IgnoreAuthentication(ConchError):
+    """
+    Raised by a checker: let the request stay without an answer.
+    """
+
+
+class UserRejectedKey(HostKeyRejected):
+    """
+    The user, asked about a host key, said no.
+    """
+
+
+class HostKeyUnknown(HostKeyRejected):
+    """
+    No entry of the known hosts names this host with this key.
+    """
+
+
+class HostKeyChanged(HostKeyRejected):
+    """
+    The known hosts have another key for this host.
+
+    @ivar offendingEntry: the entry that disagrees.
+    @ivar path: the file that it is in.
+    @ivar lineno: its line, from 1.
+    """
+
+    def __init__(self, offendingEntry: object, path: object, lineno: int, value: object = "") -> None:
+        super().__init__(value or f"host key changed: {path}, line {lineno}")
+        self.offendingEntry = offendingEntry
+        self.path = path
+        self.lineno = lineno
+
+
+class InvalidEntry(ConchError):
+    """
+    A line of a known hosts file that cannot be read.
+    """

@@ -1,0 +1,3 @@
+"""
+Floor 3: state machines. Bytes in, events out: no Twisted, no cryptography.
+"""

@@ -1,0 +1,3 @@
+"""
+Authentication methods, one module each, client and server halves face to face.
+"""

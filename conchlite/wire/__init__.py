@@ -1,0 +1,3 @@
+"""
+Floor 1: bytes and named fields. Standard library only.
+"""
