@@ -17,7 +17,6 @@ imported: a program pays for the messages that it sends.
 
 from __future__ import annotations
 
-import functools
 import typing
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -25,15 +24,20 @@ from conchlite.error import MalformedMessage, UnexpectedMessage
 from conchlite.wire.types import Buffer, FieldType, Reader
 
 
-@functools.cache
-def _fieldsOf(cls: type[Structure]) -> tuple[tuple[str, FieldType[Any]], ...]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(
-        (name, annotation)
-        for name, hint in hints.items()
-        for annotation in getattr(hint, "__metadata__", ())
-        if isinstance(annotation, FieldType)
-    )
+_Fields = tuple[tuple[str, FieldType[Any]], ...]
+
+
+def _fieldsOf(cls: type[Structure]) -> _Fields:
+    fields: _Fields | None = cls.__dict__.get("_fields")
+    if fields is None:
+        hints = typing.get_type_hints(cls, include_extras=True)
+        fields = cls._fields = tuple(
+            (name, annotation)
+            for name, hint in hints.items()
+            for annotation in getattr(hint, "__metadata__", ())
+            if isinstance(annotation, FieldType)
+        )
+    return fields
 
 
 @dataclass_transform(frozen_default=True)
@@ -41,6 +45,8 @@ class Structure:
     """
     Named fields that are packed one behind the other.
     """
+
+    _fields: ClassVar[_Fields]
 
     def __init__(self, *values: Any, **named: Any) -> None:
         fields = _fieldsOf(type(self))
