@@ -1,0 +1,171 @@
+"""
+Agreeing on algorithms: RFC 4253 section 7.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.error import KeyExchangeFailed, NoCommonAlgorithm
+from conchlite.sansio.role import Role
+from conchlite.wire.transport import KexInit
+
+# OpenSSH's names for the markers, and the plain ones that Erlang 29 adds.
+PSEUDO_ALGORITHMS = frozenset(
+    (
+        catalogue.EXT_INFO_CLIENT,
+        catalogue.EXT_INFO_SERVER,
+        catalogue.STRICT_KEX_CLIENT,
+        catalogue.STRICT_KEX_SERVER,
+        b"kex-strict-c",
+        b"kex-strict-s",
+    )
+)
+
+# What an attacker can cut from unnoticed where sequence numbers are not reset
+# (CVE-2023-48795): ciphers whose state does not depend on the packets before.
+_TERRAPIN_CIPHERS = frozenset((b"chacha20-poly1305@openssh.com",))
+
+
+@dataclass(frozen=True)
+class NegotiatedAlgorithms:
+    """
+    What a connection runs on.
+
+    @ivar keyExchange: the key exchange method.
+    @ivar hostKey: the signature algorithm of the server's host key.
+    @ivar cipherClientToServer: the cipher of what the client sends.
+    @ivar cipherServerToClient: the cipher of what the server sends.
+    @ivar macClientToServer: the MAC of what the client sends, L{None} where
+        the cipher authenticates by itself.
+    @ivar macServerToClient: the same of what the server sends.
+    @ivar compressionClientToServer: the compression of what the client sends.
+    @ivar compressionServerToClient: the compression of what the server sends.
+    @ivar strict: whether the exchange is strict (OpenSSH PROTOCOL 1.10).
+    """
+
+    keyExchange: bytes
+    hostKey: bytes
+    cipherClientToServer: bytes
+    cipherServerToClient: bytes
+    macClientToServer: bytes | None
+    macServerToClient: bytes | None
+    compressionClientToServer: bytes
+    compressionServerToClient: bytes
+    strict: bool
+
+
+def offer(role: Role, algorithms: AlgorithmSet, cookie: bytes, first: bool) -> KexInit:
+    """
+    Our KEXINIT.
+
+    @param first: whether it opens the connection's first exchange: only there
+        do the markers for extensions and strictness stand.
+    """
+    markers: tuple[bytes, ...] = ()
+    if first and role is Role.CLIENT:
+        markers = (catalogue.EXT_INFO_CLIENT, catalogue.STRICT_KEX_CLIENT)
+    elif first:
+        markers = (catalogue.EXT_INFO_SERVER, catalogue.STRICT_KEX_SERVER)
+    return KexInit(
+        cookie,
+        algorithms.keyExchanges + markers,
+        algorithms.signatures,
+        algorithms.ciphers,
+        algorithms.ciphers,
+        algorithms.macs,
+        algorithms.macs,
+        algorithms.compressions,
+        algorithms.compressions,
+        (),
+        (),
+        False,
+        0,
+    )
+
+
+def isStrict(client: KexInit, server: KexInit) -> bool:
+    """
+    Whether both sides announced strict key exchange in their first KEXINIT.
+    """
+    return (
+        catalogue.STRICT_KEX_CLIENT in client.kexAlgorithms
+        and catalogue.STRICT_KEX_SERVER in server.kexAlgorithms
+    )
+
+
+def guessedWrong(client: KexInit, server: KexInit) -> bool:
+    """
+    Whether a packet sent on the strength of a guess has to be dropped: RFC 4253
+    section 7.1, the preferred method or the preferred host key differs.
+    """
+    return (
+        _real(client.kexAlgorithms)[:1] != _real(server.kexAlgorithms)[:1]
+        or client.serverHostKeyAlgorithms[:1] != server.serverHostKeyAlgorithms[:1]
+    )
+
+
+def negotiate(
+    role: Role, client: KexInit, server: KexInit, strict: bool, allowTerrapin: bool = False
+) -> NegotiatedAlgorithms:
+    """
+    The first of the client's algorithms that the server has too, for each kind.
+
+    @param strict: whether the connection's exchanges are strict.
+    @param allowTerrapin: accept ciphers that are weak without strictness.
+    @raise NoCommonAlgorithm: there is none of a kind.
+    @raise KeyExchangeFailed: the cipher is open to CVE-2023-48795.
+    """
+
+    def common(kind: str, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
+        for name in ofClient:
+            if name in ofServer:
+                return name
+        if role is Role.CLIENT:
+            raise NoCommonAlgorithm(kind, ofClient, ofServer)
+        raise NoCommonAlgorithm(kind, ofServer, ofClient)
+
+    def cipher(ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
+        name = common("encryption", ofClient, ofServer)
+        if name in _TERRAPIN_CIPHERS and not strict and not allowTerrapin:
+            raise KeyExchangeFailed(
+                f"{name.decode('ascii')} with a peer that does no strict key exchange is open to "
+                "CVE-2023-48795; set allowTerrapin to use it all the same"
+            )
+        return name
+
+    def mac(cipherName: bytes, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes | None:
+        if catalogue.cipher(cipherName).hasOwnMAC:
+            return None
+        return common("MAC", ofClient, ofServer)
+
+    keyExchange = common("key exchange", _real(client.kexAlgorithms), _real(server.kexAlgorithms))
+    hostKey = common("host key", client.serverHostKeyAlgorithms, server.serverHostKeyAlgorithms)
+    toServer = cipher(client.encryptionAlgorithmsClientToServer, server.encryptionAlgorithmsClientToServer)
+    toClient = cipher(client.encryptionAlgorithmsServerToClient, server.encryptionAlgorithmsServerToClient)
+    return NegotiatedAlgorithms(
+        keyExchange,
+        hostKey,
+        toServer,
+        toClient,
+        mac(toServer, client.macAlgorithmsClientToServer, server.macAlgorithmsClientToServer),
+        mac(toClient, client.macAlgorithmsServerToClient, server.macAlgorithmsServerToClient),
+        common(
+            "compression",
+            client.compressionAlgorithmsClientToServer,
+            server.compressionAlgorithmsClientToServer,
+        ),
+        common(
+            "compression",
+            client.compressionAlgorithmsServerToClient,
+            server.compressionAlgorithmsServerToClient,
+        ),
+        strict,
+    )
+
+
+def _real(names: Sequence[bytes]) -> tuple[bytes, ...]:
+    return tuple(name for name in names if name not in PSEUDO_ALGORITHMS)

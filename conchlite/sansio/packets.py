@@ -1,0 +1,171 @@
+"""
+The binary packet protocol: RFC 4253 section 6.
+
+The reader is on the path of every byte that comes in. It keeps what the reactor
+read as it came until a whole packet is there, joins it once, and opens packets
+straight out of a view of that. A packet's length is judged before its bytes
+are waited for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from conchlite.algorithms.base import Opener, RandomBytes, Sealer
+from conchlite.error import BadPacketLength
+from conchlite.wire.types import Buffer
+
+#: The bounds of packet_length: 12 makes the 16 bytes of RFC 4253 section 6.
+MINIMUM_PACKET_LENGTH = 12
+MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION = 35_000
+MAXIMUM_PACKET_LENGTH = 262_144
+
+_SEQUENCE_MASK = 0xFFFFFFFF
+_HEAD = struct.Struct(">LB")
+_MINIMUM_PADDING = 4
+_RANDOM_POOL_SIZE = 4096
+
+
+class PacketReader:
+    """
+    Bytes in, packets out.
+
+    @ivar sequence: the sequence number of the packet that comes next.
+    @ivar maximumLength: the largest packet_length that is accepted.
+    @ivar waiting: how many bytes were fed and not yet read.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        self.sequence = 0
+        self.maximumLength = MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION
+        self.waiting = 0
+        self._chunks: list[bytes] = []
+        self._view = memoryview(b"")
+        self._offset = 0
+        self.setOpener(opener)
+
+    def setOpener(self, opener: Opener) -> None:
+        """
+        Open what comes next with another cipher.
+        """
+        self._opener = opener
+        self._size: int | None = None
+        self._wanted = opener.headSize
+
+    def feed(self, data: bytes) -> None:
+        """
+        Take what the peer sent.
+        """
+        self._chunks.append(data)
+        self.waiting += len(data)
+
+    def next(self) -> bytes | None:
+        """
+        The next packet: padding_length, payload, padding. L{None} as long as
+        it has not come whole.
+
+        @raise BadPacketLength: its length or its padding is out of bounds.
+        @raise BadMAC: it is not authentic.
+        """
+        if self.waiting < self._wanted:
+            return None
+        if self._chunks:
+            self._join()
+        opener = self._opener
+        start = self._offset
+        if self._size is None:
+            self._wanted = self._size = self._measure(self._view[start : start + opener.headSize])
+            if self.waiting < self._size:
+                return None
+        end = start + self._size
+        packet = opener.open(self.sequence, self._view[start:end])
+        self._offset = end
+        self.waiting -= self._size
+        self._size = None
+        self._wanted = opener.headSize
+        self.sequence = (self.sequence + 1) & _SEQUENCE_MASK
+        # At least four bytes of padding, and at least one byte of payload.
+        if not _MINIMUM_PADDING <= packet[0] <= len(packet) - 2:
+            raise BadPacketLength(f"padding of {packet[0]} bytes in a packet of {len(packet)}")
+        return packet
+
+    def _join(self) -> None:
+        chunks = self._chunks
+        left = self._view[self._offset :]
+        if len(left):
+            self._view = memoryview(b"".join((left, *chunks)))
+        else:
+            self._view = memoryview(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        self._offset = 0
+        self._chunks = []
+
+    def _measure(self, head: memoryview) -> int:
+        opener = self._opener
+        length = opener.packetLength(self.sequence, head)
+        if not MINIMUM_PACKET_LENGTH <= length <= self.maximumLength:
+            raise BadPacketLength(f"a packet_length of {length} bytes")
+        if (length + 4 - opener.clearSize) % opener.alignment:
+            raise BadPacketLength(f"a packet_length of {length} bytes is not aligned")
+        return 4 + length + opener.tagSize
+
+
+class PacketWriter:
+    """
+    Payloads in, bytes out.
+
+    @ivar sequence: the sequence number of the packet that goes next.
+    """
+
+    def __init__(self, sealer: Sealer, randomBytes: RandomBytes) -> None:
+        self.sequence = 0
+        self._randomBytes = randomBytes
+        self._pool = b""
+        self._poolOffset = 0
+        self.setSealer(sealer)
+
+    def setSealer(self, sealer: Sealer) -> None:
+        """
+        Seal what goes next with another cipher.
+        """
+        self._sealer = sealer
+
+    def _frame(self, parts: Sequence[Buffer]) -> bytes:
+        sealer = self._sealer
+        size = sum(map(len, parts))
+        padding = -(5 - sealer.clearSize + size) % sealer.alignment
+        if padding < _MINIMUM_PADDING:
+            padding += sealer.alignment
+        # Random padding is a SHOULD of RFC 4253 section 6. It is drawn from a
+        # pool, since a call of the system for each packet costs more than
+        # sealing a small one.
+        if self._poolOffset + padding > len(self._pool):
+            self._pool = self._randomBytes(_RANDOM_POOL_SIZE)
+            self._poolOffset = 0
+        start = self._poolOffset
+        self._poolOffset = start + padding
+        return b"".join(
+            (_HEAD.pack(size + 1 + padding, padding), *parts, self._pool[start : start + padding])
+        )
+
+    def seal(self, packets: Sequence[Sequence[Buffer]]) -> bytes:
+        """
+        Seal payloads, each given in parts, one behind the other.
+        """
+        sealer = self._sealer
+        sequence = self.sequence
+        if len(packets) == 1:
+            self.sequence = (sequence + 1) & _SEQUENCE_MASK
+            return sealer.seal(sequence, self._frame(packets[0]))
+        frames = [self._frame(parts) for parts in packets]
+        tagSize = sealer.tagSize
+        burst = bytearray(sum(map(len, frames)) + tagSize * len(frames))
+        out = memoryview(burst)
+        offset = 0
+        for frame in frames:
+            end = offset + len(frame) + tagSize
+            sealer.sealInto(sequence, frame, out[offset:end])
+            sequence = (sequence + 1) & _SEQUENCE_MASK
+            offset = end
+        self.sequence = sequence
+        return bytes(burst)
