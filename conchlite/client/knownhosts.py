@@ -1,0 +1,372 @@
+"""
+Known hosts files: which host has which key.
+
+A line that cannot be read is never a reason to lose another one: it is passed
+over and stays in the file as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Protocol
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+from twisted.python.filepath import FilePath
+
+from conchlite.client.hostentries import (
+    CERT_AUTHORITY,
+    REVOKED,
+    Entry,
+    HashedEntry,
+    PlainEntry,
+    UnparsedEntry,
+    fingerprint,
+    hostPattern,
+    keyBlob,
+    keyTypeOf,
+    parseLine,
+)
+from conchlite.error import (
+    ConchError,
+    HostKeyChanged,
+    HostKeyRejected,
+    InvalidEntry,
+    UserRejectedKey,
+    safe,
+)
+
+if TYPE_CHECKING:
+    from conchlite.ssh.keys import Key
+
+__all__ = [
+    "ConsoleUI",
+    "HashedEntry",
+    "KnownHostsFile",
+    "PlainEntry",
+    "UnparsedEntry",
+    "UserInterface",
+    "hostPattern",
+]
+
+#: The most bytes that a known hosts file may have.
+MAXIMUM_FILE_SIZE = 16 * 1024 * 1024
+
+#: The most bytes that a line is read with; a longer one is passed over.
+MAXIMUM_LINE_SIZE = 1024 * 1024
+
+
+class UserInterface(Protocol):
+    """
+    Whom L{KnownHostsFile.verifyHostKey} asks.
+    """
+
+    def prompt(self, text: bytes) -> Deferred[bool]:
+        """
+        Ask a question that has yes or no for an answer.
+        """
+
+    def warn(self, text: bytes) -> None:
+        """
+        Tell something.
+        """
+
+
+class KnownHostsFile:
+    """
+    A file of known hosts, and what is to be added to it.
+
+    The file is read anew at each question: another program may have changed it.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, savePath: FilePath[str] | FilePath[bytes], randomBytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        """
+        A file that L{save} overwrites with what was added. To keep what is in
+        a file, use L{fromPath}.
+
+        @param randomBytes: where the salts of the hashed entries come from.
+        """
+        self._savePath = savePath
+        self._path = os.fsdecode(savePath.path)
+        self._randomBytes = randomBytes
+        self._added: list[Entry] = []
+        self._overwrite = True
+
+    @classmethod
+    def fromPath(
+        cls, path: FilePath[str] | FilePath[bytes], randomBytes: Callable[[int], bytes] = os.urandom
+    ) -> KnownHostsFile:
+        """
+        The file at C{path}, which may not exist yet.
+        """
+        knownHosts = cls(path, randomBytes)
+        knownHosts._overwrite = False
+        return knownHosts
+
+    @property
+    def savePath(self) -> FilePath[str] | FilePath[bytes]:
+        """
+        Where the file is.
+        """
+        return self._savePath
+
+    @property
+    def path(self) -> str:
+        """
+        Where the file is, as text.
+        """
+        return self._path
+
+    def iterentries(self) -> Iterator[Entry | UnparsedEntry]:
+        """
+        All entries: what was added, then the file's lines in their order.
+
+        @raise ConchError: the file cannot be read.
+        """
+        yield from self._added
+        if not self._overwrite:
+            for _, entry in self._readEntries():
+                yield entry
+
+    def entriesFor(self, hostname: bytes) -> Iterator[tuple[int, Entry]]:
+        """
+        The entries that are about a host, with the number of their line, from
+        1; 0 for one that was not saved yet. Certificate authorities are left out.
+
+        @param hostname: as L{hostPattern} makes it.
+        @raise ConchError: the file cannot be read.
+        """
+        for entry in self._added:
+            if entry.matchesHost(hostname):
+                yield 0, entry
+        if self._overwrite:
+            return
+        for number, read in self._readEntries():
+            if isinstance(read, UnparsedEntry) or read.marker == CERT_AUTHORITY:
+                continue
+            if read.matchesHost(hostname):
+                yield number, read
+
+    def _readEntries(self) -> Iterator[tuple[int, Entry | UnparsedEntry]]:
+        lines = self._read().split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, 1):
+            text = line.strip(b" \t\r")
+            if not text or text.startswith(b"#"):
+                yield number, UnparsedEntry(line)
+                continue
+            try:
+                if len(line) > MAXIMUM_LINE_SIZE:
+                    raise InvalidEntry(f"a line of {len(line)} bytes")
+                yield number, parseLine(line)
+            except InvalidEntry as e:
+                self._log.warn(
+                    "{path}, line {number}: {error}; the line is passed over",
+                    path=self._path,
+                    number=number,
+                    error=e.value,
+                )
+                yield number, UnparsedEntry(line)
+
+    def _read(self) -> bytes:
+        try:
+            # Without O_NONBLOCK, opening a FIFO waits for somebody to write.
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
+        except OSError as e:
+            raise ConchError(f"known hosts file {self._path}: {e.strerror}") from e
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConchError(f"known hosts file {self._path} is not a regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(MAXIMUM_FILE_SIZE + 1)
+        finally:
+            os.close(descriptor)
+        if len(content) > MAXIMUM_FILE_SIZE:
+            raise ConchError(f"known hosts file {self._path} is larger than {MAXIMUM_FILE_SIZE // 2**20} MiB")
+        return content
+
+    def hasHostKey(self, hostname: bytes, key: Key | bytes) -> bool:
+        """
+        Whether the host is known to have this key.
+
+        @param hostname: as L{hostPattern} makes it.
+        @raise HostKeyChanged: the host has other keys of this type, and not this one.
+        @raise HostKeyRejected: the key is marked as revoked.
+        @raise ConchError: the file cannot be read.
+        """
+        blob = keyBlob(key)
+        keyType = keyTypeOf(blob)
+        found = False
+        changed: tuple[int, Entry] | None = None
+        for number, entry in self.entriesFor(hostname):
+            if entry.marker == REVOKED:
+                if entry.matchesKey(blob):
+                    raise HostKeyRejected(
+                        f"the host key {safe(keyType)} {fingerprint(blob)} of {safe(hostname)} "
+                        f"is revoked by {self._path}, line {number}"
+                    )
+            elif entry.matchesKey(blob):
+                found = True
+            elif changed is None and entry.keyType == keyType:
+                changed = number, entry
+        if changed is not None and not found:
+            raise self._changed(hostname, blob, *changed)
+        return found
+
+    def _changed(self, hostname: bytes, blob: bytes, number: int, entry: Entry) -> HostKeyChanged:
+        return HostKeyChanged(
+            entry,
+            self._savePath,
+            number,
+            f"the host key of {safe(hostname)} has changed: the server offers {safe(keyTypeOf(blob))} "
+            f"{fingerprint(blob)}, and {self._path}, line {number}, has {fingerprint(entry.blob)}",
+        )
+
+    def verifyHostKey(
+        self, ui: UserInterface, hostname: bytes, ip: bytes, key: Key | bytes
+    ) -> Deferred[bool]:
+        """
+        Decide about a server's key, by asking the user where the file does
+        not know the host; what the user accepts is added and saved.
+
+        @param hostname: the host's name, as L{hostPattern} makes it.
+        @param ip: its address, likewise.
+        @return: fires with True; fails with L{UserRejectedKey}, L{HostKeyChanged} or
+            L{HostKeyRejected}, and with what C{ui} fails with. Cancelling it
+            cancels the question.
+        """
+        return maybeDeferred(self._verifyHostKey, ui, hostname, ip, keyBlob(key))
+
+    def _verifyHostKey(self, ui: UserInterface, hostname: bytes, ip: bytes, blob: bytes) -> Deferred[bool]:
+        keyType, shown = safe(keyTypeOf(blob)), fingerprint(blob)
+        if self.hasHostKey(hostname, blob):
+            if not self.hasHostKey(ip, blob):
+                self.addHostKey(ip, blob)
+                self.save()
+                ui.warn(
+                    f"The {keyType} host key was added for the address {safe(ip)} to {self._path}.\n".encode()
+                )
+            return succeed(True)
+
+        def answered(accepted: bool) -> bool:
+            if accepted is not True:
+                raise UserRejectedKey(f"the host key {keyType} {shown} of {safe(hostname)} was not accepted")
+            for name in dict.fromkeys((hostname, ip)):
+                self.addHostKey(name, blob)
+            self.save()
+            return True
+
+        # The address may be known with another key: that is no question for the user.
+        self.hasHostKey(ip, blob)
+        return ui.prompt(
+            f"The host {safe(hostname)} ({safe(ip)}) is not known.\n"
+            f"Its {keyType} key has the fingerprint {shown}.\n"
+            "Go on connecting, and remember the key (yes/no)? ".encode()
+        ).addCallback(answered)
+
+    def addHostKey(self, hostname: bytes, key: Key | bytes) -> HashedEntry:
+        """
+        Add an entry, with the host's name hashed. It counts at once, and is
+        in the file after L{save}.
+
+        @param hostname: as L{hostPattern} makes it.
+        """
+        entry = HashedEntry.forHost(hostname, key, self._randomBytes)
+        self._added.append(entry)
+        return entry
+
+    def save(self) -> None:
+        """
+        Write what was added. The file has its old content or all of the new,
+        whatever happens meanwhile.
+
+        @raise ConchError: what is there cannot be read.
+        @raise OSError: the file cannot be written.
+        """
+        # A link stays a link: it is the file behind it that is replaced.
+        path = os.path.realpath(self._path)
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        kept = b"" if self._overwrite else self._read()
+        if kept and not kept.endswith(b"\n"):
+            kept += b"\n"
+        _replace(path, kept + b"".join(entry.toString() + b"\n" for entry in self._added))
+        self._added = []
+        self._overwrite = False
+
+
+def _replace(path: str, content: bytes) -> None:
+    directory, name = os.path.split(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            try:
+                before = os.stat(path)
+            except FileNotFoundError:
+                pass
+            else:
+                os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(descriptor, before.st_uid, before.st_gid)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+class ConsoleUI:
+    """
+    Asks on a terminal. It waits for the answer: for a program whose reactor
+    may wait, see L{conchlite.client.terminal} for one that may not.
+    """
+
+    def __init__(self, opener: Callable[[], IO[bytes]]) -> None:
+        """
+        @param opener: opens the terminal, for reading and writing, in binary.
+        """
+        self.opener = opener
+
+    def prompt(self, text: bytes) -> Deferred[bool]:
+        """
+        @return: fires with True for C{yes}, with False for C{no} and at the
+            end of the input; fails where the terminal cannot be opened.
+        """
+        return maybeDeferred(self._prompt, text)
+
+    def _prompt(self, text: bytes) -> bool:
+        with self.opener() as terminal:
+            terminal.write(text)
+            while True:
+                terminal.flush()
+                answer = terminal.readline().strip().lower()
+                if answer in (b"yes", b"no", b""):
+                    return answer == b"yes"
+                terminal.write(b"Please type yes or no: ")
+
+    def warn(self, text: bytes) -> None:
+        """
+        Print C{text}, where there is a terminal.
+        """
+        try:
+            with self.opener() as terminal:
+                terminal.write(text)
+        except OSError:
+            # Without a terminal there is nobody to warn.
+            pass

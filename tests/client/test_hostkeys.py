@@ -1,0 +1,121 @@
+"""
+Tests for L{conchlite.client.hostkeys}.
+"""
+
+import os
+import shlex
+
+from twisted.python.filepath import FilePath
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.client.hostentries import fingerprint, parseLine
+from conchlite.client.hostkeys import HostKeys
+from conchlite.error import HostKeyChanged, HostKeyRejected, HostKeyUnknown
+from tests.client.test_knownhosts import blob, line
+
+
+class HostKeysTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.paths: list[str] = []
+
+    def hostKeys(self, *contents: bytes) -> HostKeys:
+        """
+        As many files as there are contents.
+        """
+        self.paths = [self.mktemp() for _ in contents]
+        for path, content in zip(self.paths, contents, strict=True):
+            FilePath(path).setContent(content + b"\n")
+        self.paths = [FilePath(path).path for path in self.paths]
+        return HostKeys.fromPaths(self.paths)
+
+    def test_known(self) -> None:
+        """
+        One file of several is enough, even where another disagrees.
+        """
+        keys = self.hostKeys(line(b"host", blob(fill=2)), line(b"host", blob(fill=1)))
+        self.assertIsNone(keys.verify("HOST", 22, blob(fill=1)))
+
+    def test_unknown(self) -> None:
+        """
+        The refusal names the fingerprint, the files, and a command that adds just this key.
+        """
+        keys = self.hostKeys(b"", line(b"other", blob()))
+        error = str(self.assertRaises(HostKeyUnknown, keys.verify, "host", 2222, blob()))
+        for part in ("[host]:2222", fingerprint(blob()), *self.paths):
+            self.assertIn(part, error)
+        self.assertNotIn("\n", error)
+        echo, text, arrow, path = shlex.split(error[error.index("echo ") :])
+        self.assertEqual((echo, arrow, path), ("echo", ">>", self.paths[0]))
+        self.assertTrue(parseLine(text.encode()).matchesHost(b"[host]:2222"))
+        self.assertTrue(parseLine(text.encode()).matchesKey(blob()))
+
+    def test_unknownWithOtherType(self) -> None:
+        """
+        A key of another type is no disagreement, and worth telling.
+        """
+        keys = self.hostKeys(b"#\n" + line(b"host", blob(b"ssh-rsa")))
+        error = str(self.assertRaises(HostKeyUnknown, keys.verify, "host", 22, blob()))
+        self.assertIn(f"{self.paths[0]}, line 2, has a key of type ssh-rsa", error)
+
+    def test_changed(self) -> None:
+        keys = self.hostKeys(b"", line(b"[host]:2222", blob(fill=2)))
+        error = self.assertRaises(HostKeyChanged, keys.verify, "host", 2222, blob(fill=1))
+        for part in (f"{self.paths[1]}, line 1", fingerprint(blob(fill=1)), fingerprint(blob(fill=2))):
+            self.assertIn(part, str(error))
+        self.assertIn(f"ssh-keygen -f {self.paths[1]} -R '[host]:2222'", str(error))
+        self.assertNotIn("\n", str(error))
+        self.assertEqual(error.lineno, 1)
+
+    def test_revokedAnywhere(self) -> None:
+        """
+        A file that revokes the key is heard although an earlier one has it.
+        """
+        keys = self.hostKeys(line(b"host", blob()), line(b"@revoked *", blob()))
+        error = self.assertRaises(HostKeyRejected, keys.verify, "host", 22, blob())
+        self.assertIn("revoked", str(error))
+
+    def test_home(self) -> None:
+        home = FilePath(self.mktemp())
+        home.makedirs()
+        home.child("known_hosts").setContent(line(b"host", blob()))
+        self.patch(os, "environ", {"HOME": home.path})
+        self.assertIsNone(HostKeys.fromPaths(["~/known_hosts"]).verify("host", 22, blob()))
+
+
+class OrderTests(SynchronousTestCase):
+    algorithms = (b"ssh-ed25519", b"ecdsa-sha2-nistp256", b"rsa-sha2-512", b"rsa-sha2-256")
+
+    def order(self, *lines: bytes) -> list[bytes]:
+        path = FilePath(self.mktemp())
+        path.setContent(b"\n".join(lines))
+        return HostKeys.fromPaths([path.path]).order("host", 22, self.algorithms)
+
+    def test_nothingKnown(self) -> None:
+        self.assertEqual(self.order(), list(self.algorithms))
+
+    def test_knownFirst(self) -> None:
+        """
+        Both algorithms of an RSA key come first, in the order they had.
+        """
+        self.assertEqual(
+            self.order(line(b"host", blob(b"ssh-rsa"))),
+            [b"rsa-sha2-512", b"rsa-sha2-256", b"ssh-ed25519", b"ecdsa-sha2-nistp256"],
+        )
+
+    def test_favouriteKnown(self) -> None:
+        """
+        Where the first algorithm will do, its being first tells nobody anything.
+        """
+        self.assertEqual(
+            self.order(line(b"host", blob(b"ssh-rsa")), line(b"host", blob())), list(self.algorithms)
+        )
+
+    def test_otherHostsAndMarkers(self) -> None:
+        """
+        Keys of other hosts, revoked ones and authorities' do not count.
+        """
+        rsa = blob(b"ssh-rsa")
+        self.assertEqual(
+            self.order(line(b"other", rsa), line(b"@revoked host", rsa), line(b"@cert-authority host", rsa)),
+            list(self.algorithms),
+        )
