@@ -140,6 +140,15 @@ class BadSignature(KeyExchangeFailed):
     answer = "bad signature"
 
 
+class HostKeyReplaced(PeerError):
+    """
+    A re-exchange of keys came with another host key than the one accepted.
+    """
+
+    reason = 9
+    answer = "host key changed"
+
+
 class NoCommonAlgorithm(KeyExchangeFailed):
     """
     The two offers of one kind of algorithm have no member in common.
@@ -278,6 +287,13 @@ class EncryptedKeyError(BadKeyError):
 class BadPassphrase(BadKeyError):
     """
     The passphrase does not open the key.
+    """
+
+
+class PassphraseNormalizationError(BadPassphrase):
+    """
+    The passphrase has a character that Unicode does not define, so that
+    nobody can say which bytes it stands for.
     """
 
 

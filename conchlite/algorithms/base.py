@@ -1,5 +1,5 @@
 """
-What a cipher, a key exchange method and a key type are.
+What a cipher, a key exchange method, a key type and a key file are.
 
 The floors above know algorithms by these protocols alone. A new algorithm
 implements one of them in a file of its own and gets one line in
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from conchlite.wire.types import Reader
 
@@ -152,10 +152,14 @@ class KeyExchangeMethod(Protocol):
     C{mpint} for RFC 4253 and RFC 5656, a C{string} for the hybrids.
 
     @ivar hashName: the method's hash, as L{hashlib} names it.
+    @ivar choosesGroup: False.
     """
 
     @property
     def hashName(self) -> str: ...
+
+    @property
+    def choosesGroup(self) -> Literal[False]: ...
 
     def keypair(self) -> tuple[bytes, Any]:
         """
@@ -185,7 +189,11 @@ class GroupExchange(Protocol):
     @ivar minimumBits: the smallest group that a client asks for.
     @ivar preferredBits: the group that a client asks for.
     @ivar maximumBits: the largest group that a client asks for.
+    @ivar choosesGroup: True.
     """
+
+    @property
+    def choosesGroup(self) -> Literal[True]: ...
 
     @property
     def hashName(self) -> str: ...
@@ -222,6 +230,8 @@ class KeyType(Protocol):
     Keys are C{cryptography}'s own key objects.
 
     @ivar name: the type's name, the first string of the blob.
+    @ivar family: what C{Key.type} calls it: types with the same mathematics
+        share a family.
     @ivar signatureAlgorithms: the names of the signature algorithms that the
         type can do, most preferred first.
     """
@@ -230,7 +240,38 @@ class KeyType(Protocol):
     def name(self) -> bytes: ...
 
     @property
+    def family(self) -> str: ...
+
+    @property
     def signatureAlgorithms(self) -> tuple[bytes, ...]: ...
+
+    def owns(self, key: object) -> bool:
+        """
+        Whether C{key} is a public or private key of this type.
+        """
+
+    def publicHalf(self, key: Any) -> Any:
+        """
+        The public key of a private one; a public key is its own.
+        """
+
+    def size(self, key: Any) -> int:
+        """
+        The size that people know the key by, in bits.
+        """
+
+    def numbers(self, key: Any) -> dict[str, int | bytes]:
+        """
+        What the key consists of, under the names that C{Key.data} has for it.
+        """
+
+    def generate(self, bits: int | None) -> Any:
+        """
+        A new private key.
+
+        @param bits: its size, or L{None} for what is good today.
+        @raise UsageError: there are no keys of that size.
+        """
 
     def read(self, reader: Reader) -> Any:
         """
@@ -260,12 +301,63 @@ class KeyType(Protocol):
     def sign(self, key: Any, algorithm: bytes, data: bytes) -> bytes:
         """
         @return: the signature, without the algorithm's name.
+        @raise BadSignatureAlgorithmError: the type has no such algorithm.
+        @raise WeakKey: the key is too small for the algorithm.
+        @raise BadSignature: what was computed does not verify: a fault of
+            this machine, which must not be sent.
         """
 
     def verify(self, key: Any, algorithm: bytes, signature: bytes, data: bytes) -> None:
         """
         @param signature: without the algorithm's name.
         @raise BadSignature: it is not the key's signature of C{data}.
+        """
+
+
+class LoadedKey(NamedTuple):
+    """
+    What a key file held.
+
+    @ivar key: a public or private key, C{cryptography}'s own object.
+    @ivar comment: the text that came with it, or nothing.
+    """
+
+    key: Any
+    comment: bytes = b""
+
+
+class KeyFile(Protocol):
+    """
+    A format that keys are kept in.
+
+    @ivar holdsPrivate: whether it is for private keys.
+    """
+
+    @property
+    def holdsPrivate(self) -> bool: ...
+
+    def recognises(self, data: bytes) -> bool:
+        """
+        Whether C{data} looks like this format: cheap, and by its beginning.
+        """
+
+    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+        """
+        Read a key.
+
+        @raise BadKeyError: C{data} is no such key, or is not encrypted and
+            yet a passphrase is given.
+        @raise EncryptedKeyError: there is a passphrase on the key, and none
+            is given.
+        @raise BadPassphrase: the passphrase is not the key's.
+        """
+
+    def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
+        """
+        Write a key.
+
+        @param comment: left out where the format has no place for it.
+        @raise UsageError: the format cannot hold the key, or cannot encrypt.
         """
 
 

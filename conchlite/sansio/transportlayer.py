@@ -1,0 +1,606 @@
+"""
+The transport: RFC 4253 as a machine, for both roles.
+
+Bytes go in by L{TransportLayer.feed}; packets come out by
+L{TransportLayer.next}, one at a time; those of the transport's own go back in
+by L{TransportLayer.handle}, which answers with events. What is to be written
+gathers until L{TransportLayer.takeOutput}.
+
+Two things move here, each by itself. What may come in is the L{Phase}::
+
+    VERSION -> FIRST_KEXINIT -> FIRST_EXCHANGE -> FIRST_NEWKEYS -> SECURED
+                                                                      |
+        +--------------------------- LOGIN <--------------------------+
+        |                          (GRANTING)
+        v
+      OPEN <-> EXCHANGE -> NEWKEYS (and back to LOGIN, if it came from there)
+
+and a wrong guess of the peer puts FIRST_GUESS or GUESS before the exchange.
+L{_ADMITTED} has the messages of each phase; whatever is not there is an error.
+While a verdict is awaited, on a host key or for a signature, the phase is
+FIRST_VERDICT or VERDICT: nothing is read at all, and the bytes that arrive wait
+as they came. (What follows them may be encrypted under keys that do not exist
+yet.)
+
+What may go out is L{Outgoing}: from our KEXINIT to our NEWKEYS everything but
+the exchange's own messages is held back, RFC 4253 section 7.1. The peer has no
+part in that: until its own KEXINIT comes it may send what it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import MAC, Cipher, Opener, RandomBytes, Sealer
+from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
+from conchlite.error import (
+    HostKeyReplaced,
+    StrictKexViolation,
+    UnexpectedMessage,
+    UsageError,
+)
+from conchlite.sansio import events
+from conchlite.sansio.events import Event
+from conchlite.sansio.keyderivation import KeyDerivation
+from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
+from conchlite.sansio.negotiation import NegotiatedAlgorithms, guessedWrong, isStrict, negotiate, offer
+from conchlite.sansio.packets import MAXIMUM_PACKET_LENGTH, PacketReader, PacketWriter
+from conchlite.sansio.role import Role
+from conchlite.sansio.version import VersionReader
+from conchlite.wire import numbers, transport
+from conchlite.wire.codec import Message
+from conchlite.wire.types import Buffer
+
+#: The most IGNORE, UNIMPLEMENTED and DEBUG messages that a peer may send
+#: between its KEXINIT and its NEWKEYS.
+MAXIMUM_NOISE_IN_EXCHANGE = 256
+
+
+class Phase(Enum):
+    """
+    What may come in.
+    """
+
+    VERSION = "exchanging versions"
+    FIRST_KEXINIT = "awaiting the first KEXINIT"
+    FIRST_GUESS = "dropping a wrongly guessed packet of the first key exchange"
+    FIRST_EXCHANGE = "in the first key exchange"
+    FIRST_VERDICT = "awaiting a verdict in the first key exchange"
+    FIRST_NEWKEYS = "awaiting NEWKEYS of the first key exchange"
+    SECURED = "right behind the first NEWKEYS"
+    LOGIN = "authenticating"
+    GRANTING = "awaiting USERAUTH_SUCCESS right behind EXT_INFO"
+    OPEN = "open"
+    GUESS = "dropping a wrongly guessed packet of a key re-exchange"
+    EXCHANGE = "in a key re-exchange"
+    VERDICT = "awaiting a verdict in a key re-exchange"
+    NEWKEYS = "awaiting NEWKEYS of a key re-exchange"
+
+
+class Outgoing(Enum):
+    """
+    What may go out.
+    """
+
+    FREE = "everything"
+    HELD = "only the key exchange"
+
+
+_DISCONNECT = {numbers.MSG_DISCONNECT}
+_NOISE = {numbers.MSG_IGNORE, numbers.MSG_UNIMPLEMENTED, numbers.MSG_DEBUG}
+_SERVICE = {numbers.MSG_SERVICE_REQUEST, numbers.MSG_SERVICE_ACCEPT}
+_EXT_INFO = {numbers.MSG_EXT_INFO}
+_KEXINIT = {numbers.MSG_KEXINIT}
+_NEWKEYS = {numbers.MSG_NEWKEYS}
+_METHOD = set(range(numbers.FIRST_KEX_METHOD_NUMBER, numbers.FIRST_USERAUTH_NUMBER))
+# Numbers of the transport that nobody has given a meaning: they are answered
+# with UNIMPLEMENTED (RFC 4253 section 11.4).
+_UNKNOWN = {0, *range(8, 20), *range(22, 30)}
+_USERAUTH = set(range(numbers.FIRST_USERAUTH_NUMBER, numbers.FIRST_CONNECTION_NUMBER))
+_CONNECTION = set(range(numbers.FIRST_CONNECTION_NUMBER, 256))
+
+_LOGIN = _DISCONNECT | _NOISE | _SERVICE | _KEXINIT | _USERAUTH | _UNKNOWN
+
+#: The messages of each phase, whatever the role and however strict.
+_ADMITTED = {
+    Phase.VERSION: set[int](),
+    Phase.FIRST_KEXINIT: _DISCONNECT | _NOISE | _KEXINIT,
+    Phase.FIRST_GUESS: _DISCONNECT | _METHOD,
+    Phase.FIRST_EXCHANGE: _DISCONNECT | _METHOD,
+    Phase.FIRST_VERDICT: set[int](),
+    Phase.FIRST_NEWKEYS: _DISCONNECT | _NEWKEYS,
+    Phase.SECURED: _LOGIN | _EXT_INFO,
+    Phase.LOGIN: _LOGIN,
+    Phase.GRANTING: _DISCONNECT | {numbers.MSG_USERAUTH_SUCCESS},
+    Phase.OPEN: _LOGIN | _CONNECTION,
+    Phase.GUESS: _DISCONNECT | _NOISE | _METHOD,
+    Phase.EXCHANGE: _DISCONNECT | _NOISE | _METHOD,
+    Phase.VERDICT: set[int](),
+    Phase.NEWKEYS: _DISCONNECT | _NOISE | _NEWKEYS,
+}
+# A peer that is not strict may say IGNORE and the like within the first
+# exchange too, RFC 4253 section 7.1.
+_ADMITTED_UNLESS_STRICT = dict.fromkeys(
+    (Phase.FIRST_GUESS, Phase.FIRST_EXCHANGE, Phase.FIRST_NEWKEYS), _NOISE
+)
+# A server has a second place for EXT_INFO: right before USERAUTH_SUCCESS, RFC
+# 8308 section 2.4.
+_ADMITTED_FROM_SERVER = {Phase.LOGIN: _EXT_INFO}
+
+_FIRST_PHASES = frozenset(
+    (
+        Phase.FIRST_KEXINIT,
+        Phase.FIRST_GUESS,
+        Phase.FIRST_EXCHANGE,
+        Phase.FIRST_VERDICT,
+        Phase.FIRST_NEWKEYS,
+    )
+)
+_EXCHANGE_PHASES = _FIRST_PHASES | {Phase.GUESS, Phase.EXCHANGE, Phase.VERDICT, Phase.NEWKEYS}
+
+# What goes out in spite of L{Outgoing.HELD}: the transport's own messages and
+# the exchange's, but for EXT_INFO and those that speak of services.
+_NEVER_HELD = frozenset(_DISCONNECT | _NOISE | _KEXINIT | _NEWKEYS | _METHOD)
+
+VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    What a transport layer is told once.
+
+    @ivar version: our identification line, without its end.
+    @ivar supportedVersions: the protocol versions that a peer may speak.
+    @ivar verifySignature: takes the algorithm, the host key, the signature
+        and the data; raises if the signature is not to be believed.
+    @ivar hostKeys: on a server, signature algorithm to host key blob.
+    @ivar extensions: what our EXT_INFO says; on a server.
+    @ivar allowTerrapin: see L{conchlite.sansio.negotiation.negotiate}.
+    """
+
+    version: bytes
+    supportedVersions: tuple[bytes, ...]
+    verifySignature: VerifySignature
+    hostKeys: Mapping[bytes, bytes] = field(default_factory=dict)
+    extensions: Mapping[bytes, bytes] = field(default_factory=dict)
+    allowTerrapin: bool = False
+
+
+class TransportLayer:
+    """
+    One end of one connection.
+
+    @ivar phase: what may come in.
+    @ivar outgoing: what may go out.
+    @ivar peerVersion: the peer's identification line, once it has come.
+    @ivar sessionID: the exchange hash of the first exchange, or empty.
+    @ivar negotiated: what the running keys were negotiated to be, or L{None}.
+    @ivar heldBytes: the size of what an exchange holds back.
+    @ivar ourKexInit: the payload of our last KEXINIT.
+    @ivar peerKexInit: the payload of the peer's last KEXINIT.
+    """
+
+    def __init__(self, role: Role, configuration: Configuration, randomBytes: RandomBytes) -> None:
+        self.role = role
+        self._configuration = configuration
+        self._randomBytes = randomBytes
+        self._versionReader = VersionReader(configuration.supportedVersions, role is Role.CLIENT)
+        self._reader = PacketReader(PlainOpener())
+        self._writer = PacketWriter(PlainSealer(), randomBytes)
+        self._output: list[bytes] = []
+        self._held: list[Sequence[Buffer]] = []
+        self.heldBytes = 0
+        self._noise = 0
+        self._kexInitSent = False
+        self._exchange: KeyExchange | None = None
+        self._pending: NegotiatedAlgorithms | None = None
+        self._nextOpener: Opener | None = None
+        self._acceptedHostKey: bytes | None = None
+        self._phaseBehind = Phase.SECURED
+        self._strict = False
+        self._wantsExtensions = False
+        self.peerVersion = b""
+        self.sessionID = b""
+        self.negotiated: NegotiatedAlgorithms | None = None
+        self.ourKexInit = b""
+        self.peerKexInit = b""
+        self.outgoing = Outgoing.HELD
+        self._setPhase(Phase.VERSION)
+
+    # What comes in.
+
+    def feed(self, data: bytes) -> list[Event]:
+        """
+        Take what the peer sent.
+
+        @raise BadVersion: it did not begin with a version that will do.
+        """
+        if self.phase is not Phase.VERSION:
+            self._reader.feed(data)
+            return []
+        found = self._versionReader.feed(data)
+        if found is None:
+            return []
+        self.peerVersion, rest = found
+        self._setPhase(Phase.FIRST_KEXINIT)
+        if rest:
+            self._reader.feed(rest)
+        return [events.VersionReceived(self.peerVersion, tuple(self._versionReader.otherLines))]
+
+    @property
+    def paused(self) -> bool:
+        """
+        Whether a verdict is awaited, so that nothing is read.
+        """
+        return self.phase in (Phase.FIRST_VERDICT, Phase.VERDICT)
+
+    @property
+    def waiting(self) -> int:
+        """
+        The number of bytes that came and were not read yet.
+        """
+        return self._reader.waiting
+
+    @property
+    def incomingSequence(self) -> int:
+        """
+        The sequence number of the packet that comes next.
+        """
+        return self._reader.sequence
+
+    @property
+    def outgoingSequence(self) -> int:
+        """
+        The sequence number of the packet that goes next.
+        """
+        return self._writer.sequence
+
+    @property
+    def exchanging(self) -> bool:
+        """
+        Whether keys are being exchanged, from the first KEXINIT of either
+        side to both NEWKEYS.
+        """
+        return self._kexInitSent or self.phase in _EXCHANGE_PHASES
+
+    def next(self) -> bytes | None:
+        """
+        The next packet that came whole: padding_length, payload, padding; so
+        the message's number is its second byte.
+
+        @raise UnexpectedMessage: the phase does not allow it.
+        @raise PeerError: it is no packet.
+        """
+        if not self._admitted:
+            return None
+        packet = self._reader.next()
+        if packet is not None and packet[1] not in self._admitted:
+            self._refuse(packet[1])
+        return packet
+
+    def _refuse(self, number: int) -> None:
+        text = f"{numbers.messageName(number)} while {self.phase.value}"
+        if self._strict and self.phase in _FIRST_PHASES:
+            raise StrictKexViolation(text)
+        raise UnexpectedMessage(text)
+
+    def _setPhase(self, phase: Phase) -> None:
+        admitted = _ADMITTED[phase]
+        if not self._strict:
+            admitted = admitted | _ADMITTED_UNLESS_STRICT.get(phase, set())
+        if self.role is Role.CLIENT:
+            admitted = admitted | _ADMITTED_FROM_SERVER.get(phase, set())
+        self.phase = phase
+        self._admitted = frozenset(admitted)
+
+    def handle(self, number: int, body: bytes) -> list[Event]:
+        """
+        A message of the transport's own: a number below 50.
+
+        @param body: what follows the number.
+        @return: what the floor above has to know.
+        @raise PeerError: the message breaks the protocol.
+        """
+        if self.phase is Phase.SECURED:
+            self._setPhase(Phase.LOGIN)
+            if number == numbers.MSG_EXT_INFO:
+                return [events.ExtensionsReceived(transport.ExtInfo.unpack(body).extensions)]
+        if number in _METHOD:
+            return self._receiveMethod(number, body)
+        return _HANDLERS[number](self, body)
+
+    def serviceMessageSeen(self) -> None:
+        """
+        A message from 50 on came: the place for EXT_INFO right behind NEWKEYS
+        is past.
+        """
+        if self.phase is Phase.SECURED:
+            self._setPhase(Phase.LOGIN)
+
+    def authenticated(self) -> None:
+        """
+        The user is who he says: messages of the connection may come, and
+        larger packets.
+        """
+        self._reader.maximumLength = MAXIMUM_PACKET_LENGTH
+        if self.phase in _EXCHANGE_PHASES:
+            self._phaseBehind = Phase.OPEN
+        else:
+            self._setPhase(Phase.OPEN)
+
+    # What goes out.
+
+    def start(self) -> None:
+        """
+        Send our identification line.
+        """
+        self._output.append(self._configuration.version + b"\r\n")
+
+    def refuseVersion(self, text: bytes) -> None:
+        """
+        Say in plain text why the peer's version will not do.
+        """
+        self._output.append(text + b"\r\n")
+
+    def takeOutput(self) -> list[bytes]:
+        """
+        What is to be written now, in order.
+        """
+        output, self._output = self._output, []
+        return output
+
+    def send(self, packets: Sequence[Sequence[Buffer]]) -> None:
+        """
+        Seal payloads, or hold them back while keys are exchanged.
+
+        @param packets: each in parts, the first of which begins with the
+            message's number.
+        """
+        if self.outgoing is Outgoing.FREE:
+            self._output.append(self._writer.seal(packets))
+            return
+        for parts in packets:
+            if parts[0][0] in _NEVER_HELD:
+                self._output.append(self._writer.seal((parts,)))
+            else:
+                self._held.append(parts)
+                self.heldBytes += sum(map(len, parts))
+
+    def sendMessage(self, message: Message) -> None:
+        """
+        L{send} for one declared message.
+        """
+        self.send(((message.packPayload(),),))
+
+    # The exchange.
+
+    def sendKexInit(self, algorithms: AlgorithmSet) -> None:
+        """
+        Begin an exchange, or answer the peer's KEXINIT.
+
+        @raise UsageError: our KEXINIT of a running exchange is out already.
+        """
+        if self._kexInitSent:
+            raise UsageError("keys are being exchanged already")
+        self._kexInitSent = True
+        self.outgoing = Outgoing.HELD
+        message = offer(self.role, algorithms, self._randomBytes(16), first=not self.sessionID)
+        self.ourKexInit = message.packPayload()
+        self.send(((self.ourKexInit,),))
+
+    @property
+    def kexInitSent(self) -> bool:
+        """
+        Whether our KEXINIT of a running exchange is out.
+        """
+        return self._kexInitSent
+
+    def _receiveKexInit(self, body: bytes) -> list[Event]:
+        first = self.phase is Phase.FIRST_KEXINIT
+        if not self._kexInitSent:
+            raise UsageError("our own KEXINIT has to be sent before the peer's is handled")
+        theirs = transport.KexInit.unpack(body)
+        self.peerKexInit = bytes((numbers.MSG_KEXINIT,)) + body
+        ours = transport.KexInit.unpackPayload(self.ourKexInit)
+        client, server = (ours, theirs) if self.role is Role.CLIENT else (theirs, ours)
+        if first:
+            self._strict = isStrict(client, server)
+            if self._strict and self._reader.sequence != 1:
+                raise StrictKexViolation("KEXINIT was not the peer's first message")
+            self._wantsExtensions = catalogue.EXT_INFO_CLIENT in theirs.kexAlgorithms
+        self._pending = negotiate(self.role, client, server, self._strict, self._configuration.allowTerrapin)
+        self._beginExchange(self._pending)
+        self._noise = 0
+        if not first:
+            self._phaseBehind = self.phase
+        guessed = theirs.firstKexPacketFollows and guessedWrong(client, server)
+        if first:
+            self._setPhase(Phase.FIRST_GUESS if guessed else Phase.FIRST_EXCHANGE)
+        else:
+            self._setPhase(Phase.GUESS if guessed else Phase.EXCHANGE)
+        return [events.ExchangeStarted()]
+
+    def _beginExchange(self, negotiated: NegotiatedAlgorithms) -> None:
+        version = self._configuration.version
+        if self.role is Role.CLIENT:
+            transcript = Transcript(version, self.peerVersion, self.ourKexInit, self.peerKexInit)
+            hostKey = b""
+        else:
+            transcript = Transcript(self.peerVersion, version, self.peerKexInit, self.ourKexInit)
+            hostKey = self._configuration.hostKeys[negotiated.hostKey]
+        method = catalogue.keyExchange(negotiated.keyExchange)
+        self._exchange = KeyExchange(self.role, method, transcript, hostKey)
+        for message in self._exchange.start():
+            self.sendMessage(message)
+
+    def _receiveMethod(self, number: int, body: bytes) -> list[Event]:
+        if self.phase in (Phase.FIRST_GUESS, Phase.GUESS):
+            self._setPhase(Phase.FIRST_EXCHANGE if self.phase is Phase.FIRST_GUESS else Phase.EXCHANGE)
+            return []
+        exchange, negotiated = self._running()
+        for message in exchange.receive(number, body):
+            self.sendMessage(message)
+        if exchange.state is ExchangeState.SIGNING:
+            self._await()
+            return [events.SignatureWanted(negotiated.hostKey, exchange.exchangeHash)]
+        if exchange.state is ExchangeState.COMPLETE:
+            return self._judge(exchange, negotiated)
+        return []
+
+    def _running(self) -> tuple[KeyExchange, NegotiatedAlgorithms]:
+        assert self._exchange is not None and self._pending is not None  # noqa: S101  # by the phase
+        return self._exchange, self._pending
+
+    def _await(self) -> None:
+        self._setPhase(Phase.FIRST_VERDICT if self.phase is Phase.FIRST_EXCHANGE else Phase.VERDICT)
+
+    def _judge(self, exchange: KeyExchange, negotiated: NegotiatedAlgorithms) -> list[Event]:
+        self._configuration.verifySignature(
+            negotiated.hostKey, exchange.hostKey, exchange.signature, exchange.exchangeHash
+        )
+        if self._acceptedHostKey is None:
+            self._await()
+            return [events.HostKeyOffered(exchange.hostKey)]
+        if exchange.hostKey != self._acceptedHostKey:
+            raise HostKeyReplaced("a key re-exchange came with another host key")
+        self._finish()
+        return []
+
+    def acceptHostKey(self) -> None:
+        """
+        The verdict on L{events.HostKeyOffered} is yes: go on.
+        """
+        self._acceptedHostKey = self._running()[0].hostKey
+        self._finish()
+
+    def provideSignature(self, signature: bytes) -> None:
+        """
+        The answer to L{events.SignatureWanted}: go on.
+
+        @param signature: the algorithm's name and the signature, packed.
+        """
+        self.sendMessage(self._running()[0].reply(signature))
+        self._finish()
+
+    def _finish(self) -> None:
+        """
+        Our part of the exchange is done: send NEWKEYS and use them.
+        """
+        exchange, negotiated = self._running()
+        first = not self.sessionID
+        if first:
+            self.sessionID = exchange.exchangeHash
+        keys = KeyDerivation(exchange.hashName, exchange.sharedSecret, exchange.exchangeHash, self.sessionID)
+        self._exchange = None
+        self.sendMessage(transport.NewKeys())
+        sealer, self._nextOpener = _makeCiphers(self.role, negotiated, keys)
+        self._writer.setSealer(sealer)
+        if self._strict:
+            self._writer.sequence = 0
+        if self.phase in _FIRST_PHASES:
+            self._setPhase(Phase.FIRST_NEWKEYS)
+        else:
+            self._setPhase(Phase.NEWKEYS)
+        self.outgoing = Outgoing.FREE
+        if first and self._configuration.extensions and self._wantsExtensions:
+            self.sendMessage(transport.ExtInfo(self._configuration.extensions))
+        held, self._held, self.heldBytes = self._held, [], 0
+        for parts in held:
+            self.send((parts,))
+
+    def _receiveNewKeys(self, body: bytes) -> list[Event]:
+        transport.NewKeys.unpack(body)
+        assert self._nextOpener is not None  # noqa: S101  # by the phase
+        self._reader.setOpener(self._nextOpener)
+        self._nextOpener = None
+        if self._strict:
+            self._reader.sequence = 0
+        self.negotiated = self._pending
+        self._kexInitSent = False
+        first = self.phase is Phase.FIRST_NEWKEYS
+        self._setPhase(self._phaseBehind)
+        return [events.NewKeysUsed(first)]
+
+    # The transport's other messages.
+
+    def _receiveDisconnect(self, body: bytes) -> list[Event]:
+        message = transport.Disconnect.unpack(body)
+        return [events.Disconnected(message.reason, message.description)]
+
+    def _countNoise(self) -> None:
+        if self.phase in _EXCHANGE_PHASES:
+            self._noise += 1
+            if self._noise > MAXIMUM_NOISE_IN_EXCHANGE:
+                raise UnexpectedMessage(f"more than {MAXIMUM_NOISE_IN_EXCHANGE} idle messages")
+
+    def _receiveIgnore(self, body: bytes) -> list[Event]:
+        self._countNoise()
+        return [events.Ignored(transport.Ignore.unpack(body).data)]
+
+    def _receiveUnimplemented(self, body: bytes) -> list[Event]:
+        self._countNoise()
+        return [events.Unimplemented(transport.Unimplemented.unpack(body).sequenceNumber)]
+
+    def _receiveDebug(self, body: bytes) -> list[Event]:
+        self._countNoise()
+        message = transport.Debug.unpack(body)
+        return [events.Debug(message.alwaysDisplay, message.message, message.languageTag)]
+
+    def _receiveServiceRequest(self, body: bytes) -> list[Event]:
+        if self.role is Role.CLIENT:
+            raise UnexpectedMessage("SERVICE_REQUEST from a server")
+        return [events.ServiceRequested(transport.ServiceRequest.unpack(body).serviceName)]
+
+    def _receiveServiceAccept(self, body: bytes) -> list[Event]:
+        if self.role is Role.SERVER:
+            raise UnexpectedMessage("SERVICE_ACCEPT from a client")
+        # SSH.COM servers of the last century leave the name out.
+        name = transport.ServiceAccept.unpack(body).serviceName if body else b""
+        return [events.ServiceAccepted(name)]
+
+    def _receiveExtInfo(self, body: bytes) -> list[Event]:
+        # Admitted here only in LOGIN, from a server.
+        self._setPhase(Phase.GRANTING)
+        return [events.ExtensionsReceived(transport.ExtInfo.unpack(body).extensions)]
+
+
+_HANDLERS: dict[int, Callable[[TransportLayer, bytes], list[Event]]] = {
+    numbers.MSG_DISCONNECT: TransportLayer._receiveDisconnect,
+    numbers.MSG_IGNORE: TransportLayer._receiveIgnore,
+    numbers.MSG_UNIMPLEMENTED: TransportLayer._receiveUnimplemented,
+    numbers.MSG_DEBUG: TransportLayer._receiveDebug,
+    numbers.MSG_SERVICE_REQUEST: TransportLayer._receiveServiceRequest,
+    numbers.MSG_SERVICE_ACCEPT: TransportLayer._receiveServiceAccept,
+    numbers.MSG_EXT_INFO: TransportLayer._receiveExtInfo,
+    numbers.MSG_KEXINIT: TransportLayer._receiveKexInit,
+    numbers.MSG_NEWKEYS: TransportLayer._receiveNewKeys,
+}
+
+
+def _makeCiphers(role: Role, negotiated: NegotiatedAlgorithms, keys: KeyDerivation) -> tuple[Sealer, Opener]:
+    """
+    The sealer and the opener of a finished exchange.
+    """
+
+    def parameters(
+        cipherName: bytes, macName: bytes | None, iv: bytes, key: bytes, macKey: bytes
+    ) -> tuple[Cipher, tuple[bytes, bytes, MAC | None, bytes]]:
+        cipher = catalogue.cipher(cipherName)
+        mac = None if macName is None else catalogue.mac(macName)
+        macKeySize = 0 if mac is None else mac.keySize
+        return cipher, (
+            keys.key(key, cipher.keySize),
+            keys.key(iv, cipher.ivSize),
+            mac,
+            keys.key(macKey, macKeySize),
+        )
+
+    toServer = parameters(negotiated.cipherClientToServer, negotiated.macClientToServer, b"A", b"C", b"E")
+    toClient = parameters(negotiated.cipherServerToClient, negotiated.macServerToClient, b"B", b"D", b"F")
+    outgoing, incoming = (toServer, toClient) if role is Role.CLIENT else (toClient, toServer)
+    return outgoing[0].sealer(*outgoing[1]), incoming[0].opener(*incoming[1])

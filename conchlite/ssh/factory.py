@@ -1,0 +1,103 @@
+"""
+A factory of server transports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.cred.portal import Portal
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from conchlite.algorithms import catalogue
+from conchlite.error import ConchError
+from conchlite.ssh.connection import SSHConnection
+from conchlite.ssh.service import SSHService
+from conchlite.ssh.transport import SSHServerTransport
+from conchlite.ssh.userauth import SSHUserAuthServer
+
+if TYPE_CHECKING:
+    from conchlite.ssh.keys import Key
+
+
+class SSHFactory(Factory):
+    """
+    Builds a server's transports; it has what they share.
+
+    @ivar portal: where users log in (L{twisted.cred.portal.Portal}).
+    @ivar publicKeys: the host keys: the key type's name to the public key.
+    @ivar privateKeys: the key type's name to the private key.
+    @cvar services: the name of a service to its class.
+    @ivar clock: what the transports' timers run on; L{None} for the reactor
+        that each connection has.
+    """
+
+    _log = Logger()
+
+    protocol: Callable[..., SSHServerTransport] = SSHServerTransport
+    portal: Portal
+    publicKeys: Mapping[bytes, Key]
+    privateKeys: Mapping[bytes, Key]
+    clock: IReactorTime | None = None
+    services: ClassVar[Mapping[bytes, Callable[[], SSHService]]] = {
+        b"ssh-userauth": SSHUserAuthServer,
+        b"ssh-connection": SSHConnection,
+    }
+
+    def startFactory(self) -> None:
+        """
+        Collect the host keys.
+
+        @raise ConchError: there are none.
+        """
+        self._collectKeys()
+
+    def _collectKeys(self) -> None:
+        if not hasattr(self, "privateKeys"):
+            self.privateKeys = self.getPrivateKeys()
+        if not hasattr(self, "publicKeys"):
+            self.publicKeys = self.getPublicKeys()
+        if not self.publicKeys or not self.privateKeys:
+            raise ConchError("no host keys, failing")
+
+    def buildProtocol(self, addr: IAddress | None) -> SSHServerTransport:
+        """
+        Build a transport that offers the host keys that there are.
+        """
+        self._collectKeys()
+        built = self.protocol()
+        built.factory = self
+        if self.clock is not None:
+            built.clock = self.clock
+        built.supportedPublicKeys = [
+            algorithm
+            for algorithm in built.supportedPublicKeys
+            if catalogue.keyTypeOfSignature(algorithm) in self.privateKeys
+        ]
+        return built
+
+    def getPublicKeys(self) -> Mapping[bytes, Key]:
+        """
+        The host keys' public halves: those of L{privateKeys}, unless a
+        subclass knows better.
+        """
+        return {name: key.public() for name, key in self.privateKeys.items()}
+
+    def getPrivateKeys(self) -> Mapping[bytes, Key]:
+        """
+        The host keys: key type name to private key. To be overridden, unless
+        C{privateKeys} is set.
+        """
+        raise NotImplementedError("set privateKeys, or override getPrivateKeys")
+
+    def getService(self, transport: SSHServerTransport, service: bytes) -> Callable[[], SSHService] | None:
+        """
+        What makes the service that a client asks for; L{None} if there is no
+        such service, or not before the user has logged in.
+        """
+        if service == b"ssh-userauth" or transport.isAuthenticated:
+            return self.services.get(service)
+        return None

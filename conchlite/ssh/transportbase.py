@@ -1,0 +1,502 @@
+"""
+What both ends of an SSH transport have in common: RFC 4253.
+
+L{conchlite.sansio.transportlayer} is the machine. Here it gets a connection to
+read from and to write to, an application to ask, and the names that Conch
+gave to all of it. This is the one place where a L{PeerError} is caught: it
+becomes one line in the log, one DISCONNECT, and the failure of everything that
+waits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from conchlite import __version__
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import RandomBytes
+from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.error import (
+    ConchError,
+    ConnectionEnded,
+    Disconnected,
+    HostKeyRejected,
+    PeerError,
+    UnexpectedMessage,
+    WeakKey,
+    safe,
+)
+from conchlite.sansio.role import Role
+from conchlite.sansio.transportlayer import Configuration, Outgoing, Phase, TransportLayer
+from conchlite.ssh.common import asBytes
+from conchlite.ssh.service import SSHService
+from conchlite.ssh.transportmessages import TransportMessages
+from conchlite.wire import numbers, transport
+from conchlite.wire.types import Buffer
+
+#: Seconds that the peer has to take a DISCONNECT and close, before we abort.
+CLOSE_SECONDS = 2
+
+#: The most bytes of answers to a peer that has not answered our KEXINIT.
+MAXIMUM_HELD_ANSWERS = 256 * 1024
+
+# How much may wait unread, while a Deferred decides, before TCP is paused.
+_WAITING_LIMIT = 64 * 1024
+
+_T = TypeVar("_T")
+
+
+class SSHTransportBase(TransportMessages, Protocol):
+    """
+    What the two ends of a transport have in common.
+
+    The attributes that are lists of names may be replaced on a subclass, or on
+    an instance before it is connected.
+
+    @cvar supportedKeyExchanges: key exchange methods, most preferred first.
+    @cvar supportedPublicKeys: signature algorithms of host keys, likewise.
+    @cvar supportedCiphers: ciphers, likewise.
+    @cvar supportedMACs: MACs, likewise.
+    @cvar supportedCompressions: compression methods, likewise.
+    @cvar supportedLanguages: not used; Conch has it.
+    @cvar ourVersionString: our identification line, without its end.
+    @cvar allowTerrapin: accept chacha20-poly1305 with a peer that does no
+        strict key exchange (CVE-2023-48795).
+    @cvar minimumRSABits: the smallest RSA host key that is accepted, in bits.
+    @cvar clock: what timers run on; L{None} until the connection is made and
+        its reactor found.
+    @cvar randomBytes: where cookies and padding come from.
+    @ivar peerExtensions: what the peer's EXT_INFO said.
+    @ivar service: the running service, or L{None}.
+    @ivar instance: on a client, the service that was requested last.
+    @ivar closeReason: why the connection ended, or is ending.
+    @ivar avatar: on a server, whose connection it is, after the login.
+    @ivar logoutFunction: on a server, what ends the login.
+    """
+
+    protocolVersion = b"2.0"
+    version = b"conchlite_" + __version__.encode("ascii")
+    comment = b""
+    ourVersionString = b"SSH-2.0-" + version
+    supportedVersions: Sequence[bytes] = (b"1.99", b"2.0")
+
+    supportedKeyExchanges: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.keyExchanges)
+    supportedPublicKeys: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.signatures)
+    supportedCiphers: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.ciphers)
+    supportedMACs: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.macs)
+    supportedCompressions: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.compressions)
+    supportedLanguages: Sequence[bytes] = []
+
+    allowTerrapin = False
+    minimumRSABits = 2048
+    clock: IReactorTime | None = None
+    randomBytes: RandomBytes = staticmethod(os.urandom)
+
+    role: Role
+    factory: Any
+    instance: SSHService | None = None
+    avatar: Any = None
+    logoutFunction: Callable[[], object] | None = None
+
+    _parsing = False
+    _holds = 0
+    _tcpFull = False
+    _tcpPaused = False
+    _serviceWritable = True
+    _authenticated = False
+    _abortCall: IDelayedCall | None = None
+
+    # Subclasses written for Conch define __init__ without calling ours, so
+    # nothing is set up there.
+    _dataPath: Mapping[int, Callable[[memoryview], None]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._overridesSendPacket = cls.sendPacket is not SSHTransportBase.sendPacket
+        cls._overridesDispatch = cls.dispatchMessage is not SSHTransportBase.dispatchMessage
+
+    _overridesSendPacket = False
+    _overridesDispatch = False
+
+    # The connection below.
+
+    def connectionMade(self) -> None:
+        """
+        Say who we are, and begin the first key exchange, without waiting for
+        the peer to do so.
+        """
+        tcp = self._tcp()
+        if self.clock is None:
+            self.clock = getattr(tcp, "reactor", None)
+        if hasattr(tcp, "setTcpNoDelay"):
+            tcp.setTcpNoDelay(True)
+        if hasattr(tcp, "registerProducer"):
+            tcp.registerProducer(_Backpressure(self), True)
+        self.peerExtensions = {}
+        self._layer = TransportLayer(self.role, self._configuration(), self.randomBytes)
+        self._layer.start()
+        self.sendKexInit()
+        self._flush()
+
+    def _tcp(self) -> Any:
+        # ITransport leaves out half of what transports have, so what is
+        # optional is asked for by name.
+        return self.transport
+
+    def _configuration(self) -> Configuration:
+        return Configuration(
+            self.ourVersionString,
+            tuple(self.supportedVersions),
+            self._verifySignature,
+            allowTerrapin=self.allowTerrapin,
+        )
+
+    def _algorithms(self) -> AlgorithmSet:
+        return AlgorithmSet(
+            catalogue.available(tuple(self.supportedKeyExchanges)),
+            tuple(self.supportedPublicKeys),
+            tuple(self.supportedCiphers),
+            tuple(self.supportedMACs),
+            tuple(self.supportedCompressions),
+        )
+
+    def _verifySignature(self, algorithm: bytes, hostKey: bytes, signature: bytes, data: bytes) -> None:
+        from conchlite.algorithms.publickeys.signatures import verifySignature
+
+        verifySignature(algorithm, hostKey, signature, data, self.minimumRSABits)
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Take what the peer sent.
+        """
+        if self._closing:
+            return
+        try:
+            self._perform(self._layer.feed(data))
+        except PeerError as error:
+            self._layer.refuseVersion(error.answer.encode("ascii"))
+            self.failProtocol(error)
+            return
+        self._parse()
+
+    def _parse(self) -> None:
+        """
+        Handle every packet that is there, as long as no verdict is awaited,
+        and write what came of it at once.
+        """
+        if self._parsing or self._closing:
+            return
+        self._parsing = True
+        layer = self._layer
+        heldBefore = layer.heldBytes
+        try:
+            while not (self._holds or self._closing):
+                packet = layer.next()
+                if packet is None:
+                    break
+                number = packet[1]
+                fast = self._dataPath.get(number)
+                if fast is not None:
+                    fast(memoryview(packet)[2 : len(packet) - packet[0]])
+                else:
+                    self.dispatchMessage(number, packet[2 : len(packet) - packet[0]])
+            self._checkHeld(layer.heldBytes - heldBefore)
+        except PeerError as error:
+            self.failProtocol(error)
+        except WeakKey as error:
+            self.end(
+                HostKeyRejected(error.value), numbers.DISCONNECT_HOST_KEY_NOT_VERIFIABLE, b"bad host key"
+            )
+        finally:
+            self._parsing = False
+        self._flush()
+        self._pauseOrResumeTCP()
+
+    def _checkHeld(self, grown: int) -> None:
+        # A peer that leaves our KEXINIT without an answer and asks for answers
+        # of other kinds makes what we hold back grow as long as it likes.
+        self._heldAnswers = max(0, self._heldAnswers + grown)
+        if self._heldAnswers > MAXIMUM_HELD_ANSWERS:
+            raise UnexpectedMessage(f"{self._heldAnswers} bytes of answers wait for the peer's KEXINIT")
+
+    def _flush(self) -> None:
+        if not self._parsing:
+            output = self._layer.takeOutput()
+            if len(output) == 1:
+                self._tcp().write(output[0])
+            elif output:
+                self._tcp().writeSequence(output)
+
+    def _pauseOrResumeTCP(self) -> None:
+        wanted = bool(self._holds) and self._layer.waiting > _WAITING_LIMIT and not self._closing
+        if wanted != self._tcpPaused:
+            self._tcpPaused = wanted
+            if wanted:
+                self._tcp().pauseProducing()
+            else:
+                self._tcp().resumeProducing()
+
+    def pauseWhile(self, deferred: Deferred[_T]) -> Deferred[_T]:
+        """
+        Read no further packet until C{deferred} has fired, and every callback
+        that was added to it meanwhile has run.
+
+        @return: C{deferred}.
+        """
+        self._holds += 1
+
+        def fired(result: _T) -> _T:
+            # Behind the callbacks that the caller adds after this one.
+            deferred.addBoth(self._release)
+            return result
+
+        return deferred.addBoth(fired)
+
+    def _release(self, result: _T) -> _T:
+        self._holds -= 1
+        if not self._holds:
+            self._parse()
+            if not self._closing:
+                self._pauseOrResumeTCP()
+        return result
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The connection ended: stop the service, log the user out.
+        """
+        self._closing = True
+        if self._abortCall is not None and self._abortCall.active():
+            self._abortCall.cancel()
+        if self.closeReason is None:
+            self.closeReason = Failure(
+                ConnectionEnded(f"the connection ended: {reason.getErrorMessage()}", reason)
+            )
+        service, self.service = self.service, None
+        self._dataPath = {}
+        if service is not None:
+            service.serviceStopped()
+        logout, self.logoutFunction = self.logoutFunction, None
+        if logout is not None:
+            logout()
+        self._log.debug("connection lost: {reason}", reason=self.closeReason.getErrorMessage())
+
+    # Ending.
+
+    def failProtocol(self, error: PeerError) -> None:
+        """
+        The peer broke the protocol: say so, once, and end.
+        """
+        if not self._closing:
+            self._log.warn(
+                "{peer} broke the protocol: {error}",
+                peer=self._peerText(),
+                error=f"{type(error).__name__}: {error}",
+            )
+        self.end(error, error.reason, error.answer.encode("ascii"))
+
+    def end(self, error: ConchError, reason: int, description: bytes) -> None:
+        """
+        Send DISCONNECT and close the connection.
+
+        @param error: what everything that waits fails with.
+        @param reason: the reason code, RFC 4253 section 11.1.
+        @param description: the text that the peer gets.
+        """
+        if self._closing:
+            return
+        if self.closeReason is None:
+            self.closeReason = Failure(error)
+        self.sendDisconnect(reason, description)
+
+    def sendDisconnect(self, reason: int, desc: bytes) -> None:
+        """
+        Send DISCONNECT and close the connection. What the peer sends from now
+        on is not read.
+
+        @param reason: the reason code, RFC 4253 section 11.1.
+        @param desc: the text that goes with it.
+        """
+        if self._closing:
+            return
+        desc = asBytes(desc)
+        if self.closeReason is None:
+            self.closeReason = Failure(Disconnected(reason, desc))
+        self._log.info(
+            "disconnecting from {peer}: {reason} ({name}): {text}",
+            peer=self._peerText(),
+            reason=reason,
+            name=numbers.disconnectName(reason),
+            text=safe(desc),
+        )
+        if self._layer.phase is not Phase.VERSION:
+            self.sendPacket(numbers.MSG_DISCONNECT, transport.Disconnect(reason, desc, b"").pack())
+        self._close()
+
+    def _close(self) -> None:
+        """
+        Write what waits, and close; abort if that takes too long.
+        """
+        self._closing = True
+        tcp = self._tcp()
+        output = self._layer.takeOutput()
+        if output:
+            tcp.writeSequence(output)
+        if hasattr(tcp, "unregisterProducer"):
+            tcp.unregisterProducer()
+        if self._tcpPaused:
+            # A paused connection would never see the peer close.
+            self._tcpPaused = False
+            tcp.resumeProducing()
+        tcp.loseConnection()
+        if self.clock is not None and hasattr(tcp, "abortConnection"):
+            self._abortCall = self.clock.callLater(CLOSE_SECONDS, tcp.abortConnection)
+
+    def loseConnection(self) -> None:
+        """
+        End the connection: DISCONNECT, then close.
+        """
+        self.sendDisconnect(numbers.DISCONNECT_CONNECTION_LOST, b"user closed connection")
+
+    def abortConnection(self) -> None:
+        """
+        Drop the connection at once, without a word to the peer.
+        """
+        self._closing = True
+        tcp = self._tcp()
+        if hasattr(tcp, "abortConnection"):
+            tcp.abortConnection()
+        else:
+            tcp.loseConnection()
+
+    # Sending.
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """
+        Send one message; while keys are exchanged it waits for the new ones.
+
+        @param messageType: the message's number.
+        @param payload: what follows the number.
+        """
+        if not self._closing:
+            self._layer.send([(bytes((messageType,)), payload)])
+            self._flush()
+
+    def sendPackets(self, packets: Sequence[Sequence[Buffer]]) -> None:
+        """
+        Send messages in one write.
+
+        @param packets: each in parts, the first of which begins with the
+            message's number.
+        """
+        if self._overridesSendPacket:
+            for parts in packets:
+                whole = b"".join(parts)
+                self.sendPacket(whole[0], whole[1:])
+        elif not self._closing:
+            self._layer.send(packets)
+            self._flush()
+
+    def sendIgnore(self, message: bytes) -> None:
+        """
+        Send IGNORE, RFC 4253 section 11.2.
+        """
+        self.sendPacket(numbers.MSG_IGNORE, transport.Ignore(message).pack())
+
+    def sendDebug(self, message: bytes, alwaysDisplay: bool = False, language: bytes = b"") -> None:
+        """
+        Send DEBUG, RFC 4253 section 11.3.
+        """
+        self.sendPacket(numbers.MSG_DEBUG, transport.Debug(alwaysDisplay, message, language).pack())
+
+    def sendUnimplemented(self) -> None:
+        """
+        Say that the message that is being handled is not known here, RFC 4253
+        section 11.4.
+        """
+        sequence = (self._layer.incomingSequence - 1) & 0xFFFFFFFF
+        self.sendPacket(numbers.MSG_UNIMPLEMENTED, transport.Unimplemented(sequence).pack())
+
+    def sendKexInit(self) -> None:
+        """
+        Begin a key exchange; after the first one this is a re-exchange.
+
+        @raise UsageError: keys are being exchanged already.
+        """
+        self._layer.sendKexInit(self._algorithms())
+        self._tellWritable()
+        self._flush()
+
+    @property
+    def canWrite(self) -> bool:
+        """
+        Whether data written now would go out now: no keys are being
+        exchanged, and the connection below is not full.
+        """
+        return not (self._tcpFull or self._closing) and self._layer.outgoing is Outgoing.FREE
+
+    def _tellWritable(self) -> None:
+        writable = self.canWrite
+        if self.service is not None and writable != self._serviceWritable:
+            self._serviceWritable = writable
+            if writable:
+                self.service.resumeWriting()
+            else:
+                self.service.pauseWriting()
+
+    # Services.
+
+    def setService(self, service: SSHService) -> None:
+        """
+        Make C{service} the one that gets the messages from 50 on.
+        """
+        if self.service is not None:
+            self.service.serviceStopped()
+        self._dataPath = {}
+        self.service = service
+        service.transport = self
+        self._serviceWritable = True
+        service.serviceStarted()
+        if self.service is service and not self._closing:
+            self._dataPath = {} if self._overridesDispatch else service.dataPath()
+            self._tellWritable()
+
+    @property
+    def isAuthenticated(self) -> bool:
+        """
+        Whether the user is who he says. The service that finds out sets it.
+        """
+        return self._authenticated
+
+    @isAuthenticated.setter
+    def isAuthenticated(self, value: bool) -> None:
+        if value and not self._authenticated:
+            self._authenticated = True
+            self._layer.authenticated()
+
+
+class _Backpressure:
+    """
+    Stands between TCP and the transport: TCP pauses it when its buffer is
+    full, and resumes it when it has drained.
+    """
+
+    def __init__(self, transport: SSHTransportBase) -> None:
+        self._transport = transport
+
+    def pauseProducing(self) -> None:
+        self._transport._tcpFull = True
+        self._transport._tellWritable()
+
+    def resumeProducing(self) -> None:
+        self._transport._tcpFull = False
+        self._transport._tellWritable()
+
+    def stopProducing(self) -> None:
+        self._transport._tcpFull = True
