@@ -95,7 +95,7 @@ class SSHClientTransport(SSHTransportBase):
         self._tellWritable()
 
     def _ebVerified(self, failure: Failure) -> None:
-        if failure.check(ConchError) is None:
+        if not isinstance(failure.value, ConchError):
             self._log.failure("verifyHostKey failed", failure)
         error = failure.value
         if not isinstance(error, HostKeyRejected):
