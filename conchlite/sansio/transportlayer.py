@@ -6,32 +6,13 @@ L{TransportLayer.next}, one at a time; those of the transport's own go back in
 by L{TransportLayer.handle}, which answers with events. What is to be written
 gathers until L{TransportLayer.takeOutput}.
 
-Two things move here, each by itself. What may come in is the L{Phase}::
-
-    VERSION -> FIRST_KEXINIT -> FIRST_EXCHANGE -> FIRST_NEWKEYS -> SECURED
-                                                                      |
-        +--------------------------- LOGIN <--------------------------+
-        |                          (GRANTING)
-        v
-      OPEN <-> EXCHANGE -> NEWKEYS (and back to LOGIN, if it came from there)
-
-and a wrong guess of the peer puts FIRST_GUESS or GUESS before the exchange.
-L{_ADMITTED} has the messages of each phase; whatever is not there is an error.
-While a verdict is awaited, on a host key or for a signature, the phase is
-FIRST_VERDICT or VERDICT: nothing is read at all, and the bytes that arrive wait
-as they came. (What follows them may be encrypted under keys that do not exist
-yet.)
-
-What may go out is L{Outgoing}: from our KEXINIT to our NEWKEYS everything but
-the exchange's own messages is held back, RFC 4253 section 7.1. The peer has no
-part in that: until its own KEXINIT comes it may send what it likes.
+What may come in and what may go out, and when, is in L{conchlite.sansio.phases}.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import MAC, Cipher, Opener, RandomBytes, Sealer
@@ -49,6 +30,17 @@ from conchlite.sansio.keyderivation import KeyDerivation
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
 from conchlite.sansio.negotiation import NegotiatedAlgorithms, guessedWrong, isStrict, negotiate, offer
 from conchlite.sansio.packets import MAXIMUM_PACKET_LENGTH, PacketReader, PacketWriter
+from conchlite.sansio.phases import (
+    ADMITTED,
+    ADMITTED_FROM_SERVER,
+    ADMITTED_UNLESS_STRICT,
+    EXCHANGE_PHASES,
+    FIRST_PHASES,
+    METHOD,
+    NEVER_HELD,
+    Outgoing,
+    Phase,
+)
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
@@ -59,92 +51,6 @@ from conchlite.wire.types import Buffer
 #: between its KEXINIT and its NEWKEYS.
 MAXIMUM_NOISE_IN_EXCHANGE = 256
 
-
-class Phase(Enum):
-    """
-    What may come in.
-    """
-
-    VERSION = "exchanging versions"
-    FIRST_KEXINIT = "awaiting the first KEXINIT"
-    FIRST_GUESS = "dropping a wrongly guessed packet of the first key exchange"
-    FIRST_EXCHANGE = "in the first key exchange"
-    FIRST_VERDICT = "awaiting a verdict in the first key exchange"
-    FIRST_NEWKEYS = "awaiting NEWKEYS of the first key exchange"
-    SECURED = "right behind the first NEWKEYS"
-    LOGIN = "authenticating"
-    GRANTING = "awaiting USERAUTH_SUCCESS right behind EXT_INFO"
-    OPEN = "open"
-    GUESS = "dropping a wrongly guessed packet of a key re-exchange"
-    EXCHANGE = "in a key re-exchange"
-    VERDICT = "awaiting a verdict in a key re-exchange"
-    NEWKEYS = "awaiting NEWKEYS of a key re-exchange"
-
-
-class Outgoing(Enum):
-    """
-    What may go out.
-    """
-
-    FREE = "everything"
-    HELD = "only the key exchange"
-
-
-_DISCONNECT = {numbers.MSG_DISCONNECT}
-_NOISE = {numbers.MSG_IGNORE, numbers.MSG_UNIMPLEMENTED, numbers.MSG_DEBUG}
-_SERVICE = {numbers.MSG_SERVICE_REQUEST, numbers.MSG_SERVICE_ACCEPT}
-_EXT_INFO = {numbers.MSG_EXT_INFO}
-_KEXINIT = {numbers.MSG_KEXINIT}
-_NEWKEYS = {numbers.MSG_NEWKEYS}
-_METHOD = set(range(numbers.FIRST_KEX_METHOD_NUMBER, numbers.FIRST_USERAUTH_NUMBER))
-# Numbers of the transport that nobody has given a meaning: they are answered
-# with UNIMPLEMENTED (RFC 4253 section 11.4).
-_UNKNOWN = {0, *range(8, 20), *range(22, 30)}
-_USERAUTH = set(range(numbers.FIRST_USERAUTH_NUMBER, numbers.FIRST_CONNECTION_NUMBER))
-_CONNECTION = set(range(numbers.FIRST_CONNECTION_NUMBER, 256))
-
-_LOGIN = _DISCONNECT | _NOISE | _SERVICE | _KEXINIT | _USERAUTH | _UNKNOWN
-
-#: The messages of each phase, whatever the role and however strict.
-_ADMITTED = {
-    Phase.VERSION: set[int](),
-    Phase.FIRST_KEXINIT: _DISCONNECT | _NOISE | _KEXINIT,
-    Phase.FIRST_GUESS: _DISCONNECT | _METHOD,
-    Phase.FIRST_EXCHANGE: _DISCONNECT | _METHOD,
-    Phase.FIRST_VERDICT: set[int](),
-    Phase.FIRST_NEWKEYS: _DISCONNECT | _NEWKEYS,
-    Phase.SECURED: _LOGIN | _EXT_INFO,
-    Phase.LOGIN: _LOGIN,
-    Phase.GRANTING: _DISCONNECT | {numbers.MSG_USERAUTH_SUCCESS},
-    Phase.OPEN: _LOGIN | _CONNECTION,
-    Phase.GUESS: _DISCONNECT | _NOISE | _METHOD,
-    Phase.EXCHANGE: _DISCONNECT | _NOISE | _METHOD,
-    Phase.VERDICT: set[int](),
-    Phase.NEWKEYS: _DISCONNECT | _NOISE | _NEWKEYS,
-}
-# A peer that is not strict may say IGNORE and the like within the first
-# exchange too, RFC 4253 section 7.1.
-_ADMITTED_UNLESS_STRICT = dict.fromkeys(
-    (Phase.FIRST_GUESS, Phase.FIRST_EXCHANGE, Phase.FIRST_NEWKEYS), _NOISE
-)
-# A server has a second place for EXT_INFO: right before USERAUTH_SUCCESS, RFC
-# 8308 section 2.4.
-_ADMITTED_FROM_SERVER = {Phase.LOGIN: _EXT_INFO}
-
-_FIRST_PHASES = frozenset(
-    (
-        Phase.FIRST_KEXINIT,
-        Phase.FIRST_GUESS,
-        Phase.FIRST_EXCHANGE,
-        Phase.FIRST_VERDICT,
-        Phase.FIRST_NEWKEYS,
-    )
-)
-_EXCHANGE_PHASES = _FIRST_PHASES | {Phase.GUESS, Phase.EXCHANGE, Phase.VERDICT, Phase.NEWKEYS}
-
-# What goes out in spite of L{Outgoing.HELD}: the transport's own messages and
-# the exchange's, but for EXT_INFO and those that speak of services.
-_NEVER_HELD = frozenset(_DISCONNECT | _NOISE | _KEXINIT | _NEWKEYS | _METHOD)
 
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
 
@@ -266,7 +172,7 @@ class TransportLayer:
         Whether keys are being exchanged, from the first KEXINIT of either
         side to both NEWKEYS.
         """
-        return self._kexInitSent or self.phase in _EXCHANGE_PHASES
+        return self._kexInitSent or self.phase in EXCHANGE_PHASES
 
     def next(self) -> bytes | None:
         """
@@ -285,16 +191,16 @@ class TransportLayer:
 
     def _refuse(self, number: int) -> None:
         text = f"{numbers.messageName(number)} while {self.phase.value}"
-        if self._strict and self.phase in _FIRST_PHASES:
+        if self._strict and self.phase in FIRST_PHASES:
             raise StrictKexViolation(text)
         raise UnexpectedMessage(text)
 
     def _setPhase(self, phase: Phase) -> None:
-        admitted = _ADMITTED[phase]
+        admitted = ADMITTED[phase]
         if not self._strict:
-            admitted = admitted | _ADMITTED_UNLESS_STRICT.get(phase, set())
+            admitted = admitted | ADMITTED_UNLESS_STRICT.get(phase, set())
         if self.role is Role.CLIENT:
-            admitted = admitted | _ADMITTED_FROM_SERVER.get(phase, set())
+            admitted = admitted | ADMITTED_FROM_SERVER.get(phase, set())
         self.phase = phase
         self._admitted = frozenset(admitted)
 
@@ -310,7 +216,7 @@ class TransportLayer:
             self._setPhase(Phase.LOGIN)
             if number == numbers.MSG_EXT_INFO:
                 return [events.ExtensionsReceived(transport.ExtInfo.unpack(body).extensions)]
-        if number in _METHOD:
+        if number in METHOD:
             return self._receiveMethod(number, body)
         return _HANDLERS[number](self, body)
 
@@ -328,7 +234,7 @@ class TransportLayer:
         larger packets.
         """
         self._reader.maximumLength = MAXIMUM_PACKET_LENGTH
-        if self.phase in _EXCHANGE_PHASES:
+        if self.phase in EXCHANGE_PHASES:
             self._phaseBehind = Phase.OPEN
         else:
             self._setPhase(Phase.OPEN)
@@ -365,7 +271,7 @@ class TransportLayer:
             self._output.append(self._writer.seal(packets))
             return
         for parts in packets:
-            if parts[0][0] in _NEVER_HELD:
+            if parts[0][0] in NEVER_HELD:
                 self._output.append(self._writer.seal((parts,)))
             else:
                 self._held.append(parts)
@@ -502,7 +408,7 @@ class TransportLayer:
         self._writer.setSealer(sealer)
         if self._strict:
             self._writer.sequence = 0
-        if self.phase in _FIRST_PHASES:
+        if self.phase in FIRST_PHASES:
             self._setPhase(Phase.FIRST_NEWKEYS)
         else:
             self._setPhase(Phase.NEWKEYS)
@@ -533,7 +439,7 @@ class TransportLayer:
         return [events.Disconnected(message.reason, message.description)]
 
     def _countNoise(self) -> None:
-        if self.phase in _EXCHANGE_PHASES:
+        if self.phase in EXCHANGE_PHASES:
             self._noise += 1
             if self._noise > MAXIMUM_NOISE_IN_EXCHANGE:
                 raise UnexpectedMessage(f"more than {MAXIMUM_NOISE_IN_EXCHANGE} idle messages")

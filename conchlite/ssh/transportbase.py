@@ -33,8 +33,9 @@ from conchlite.error import (
     WeakKey,
     safe,
 )
+from conchlite.sansio.phases import Outgoing, Phase
 from conchlite.sansio.role import Role
-from conchlite.sansio.transportlayer import Configuration, Outgoing, Phase, TransportLayer
+from conchlite.sansio.transportlayer import Configuration, TransportLayer
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transportmessages import TransportMessages

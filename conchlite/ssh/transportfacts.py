@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from conchlite.error import safe
 from conchlite.sansio.negotiation import NegotiatedAlgorithms
-from conchlite.sansio.transportlayer import Phase, TransportLayer
+from conchlite.sansio.phases import Phase
+from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.address import SSHTransportAddress
 
 
