@@ -13,7 +13,7 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from conchlite.algorithms.base import MAC, Cipher, GroupExchange, KeyExchangeMethod, KeyType
+from conchlite.algorithms.base import MAC, Cipher, GroupExchange, KeyExchangeMethod, KeyFile, KeyType
 from conchlite.error import UsageError, safe
 
 # To add an algorithm: its file, a line in the table, and, where it is to be
@@ -60,6 +60,19 @@ _KEY_TYPES = {
 _KEY_TYPE_OF_SIGNATURE = {
     b"rsa-sha2-512": b"ssh-rsa",
     b"rsa-sha2-256": b"ssh-rsa",
+}
+
+# In this order a key is tried for its format when nobody says which it is.
+_KEY_FILES = {
+    "public_openssh": "keyfiles.openssh:PUBLIC",
+    "private_openssh": "keyfiles.openssh:PRIVATE",
+    "private_pem": "keyfiles.pem:TRADITIONAL",
+    "private_pkcs8": "keyfiles.pem:PKCS8",
+    "public_lsh": "keyfiles.lsh:PUBLIC",
+    "private_lsh": "keyfiles.lsh:PRIVATE",
+    "blob": "keyfiles.blobs:PUBLIC",
+    "private_blob": "keyfiles.blobs:PRIVATE",
+    "agentv3": "keyfiles.blobs:AGENT_V3",
 }
 
 #: Pseudo-algorithms in a KEXINIT. RFC 8308 section 2.1, OpenSSH PROTOCOL 1.10.
@@ -187,3 +200,23 @@ def keyTypeOfSignature(algorithm: bytes) -> bytes:
     The name of the key type that makes signatures of C{algorithm}.
     """
     return _KEY_TYPE_OF_SIGNATURE.get(algorithm, algorithm)
+
+
+def keyFile(name: str) -> KeyFile:
+    """
+    The format that keys are kept in under this name.
+
+    @raise UsageError: there is no such format.
+    """
+    try:
+        where = _KEY_FILES[name]
+    except KeyError:
+        raise UsageError(f"there is no key file format named {safe(name)}") from None
+    return cast(KeyFile, _load(where))
+
+
+def keyFiles() -> tuple[str, ...]:
+    """
+    The names of all formats, in the order in which a key is tried for them.
+    """
+    return tuple(_KEY_FILES)
