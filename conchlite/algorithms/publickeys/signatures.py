@@ -1,0 +1,185 @@
+"""
+Key blobs and signature blobs: what travels in a key exchange and in an
+authentication request, and how it is judged.
+
+The rules that hold for every type of key stand here once: a signature names
+the algorithm that was agreed on, and no other; the key is of the type that
+makes such signatures; nothing trails behind either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import KeyType
+from conchlite.error import (
+    BadKeyError,
+    BadSignature,
+    MalformedMessage,
+    UsageError,
+    WeakKey,
+    safe,
+)
+from conchlite.wire.kex import SignatureBlob
+from conchlite.wire.types import Buffer, Reader, packString
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.publickeys import PrivateKey, PublicKey
+
+#: The smallest RSA key that is trusted to prove anything, in bits.
+MINIMUM_RSA_BITS = 2048
+
+#: The largest RSA key that is computed with, in bits.
+MAXIMUM_RSA_BITS = 16384
+
+#: The largest RSA key that a server lets a client make it compute with.
+MAXIMUM_USER_RSA_BITS = 8192
+
+
+def keyTypeOf(key: object) -> KeyType:
+    """
+    The type of one of C{cryptography}'s keys, public or private.
+
+    @raise BadKeyError: it is none that SSH knows.
+    """
+    for name in catalogue.keyTypes():
+        keyType = catalogue.keyType(name)
+        if keyType.owns(key):
+            return keyType
+    raise BadKeyError(f"SSH has no keys like {type(key).__name__}")
+
+
+def _keyTypeNamed(name: bytes) -> KeyType:
+    try:
+        return catalogue.keyType(name)
+    except UsageError:
+        raise MalformedMessage(f"a key of the unknown type {safe(name)}") from None
+
+
+def readPublicKey(blob: Buffer) -> tuple[KeyType, PublicKey]:
+    """
+    Read a key blob, RFC 4253 section 6.6.
+
+    @raise MalformedMessage: it is no key, of a type that is not known, or has
+        bytes behind it.
+    """
+    reader = Reader(blob, "public key")
+    keyType = _keyTypeNamed(reader.string())
+    key = cast("PublicKey", keyType.read(reader))
+    reader.end()
+    return keyType, key
+
+
+def packPublicKey(key: PublicKey) -> bytes:
+    """
+    The key's blob.
+
+    @raise BadKeyError: it is no key that SSH knows.
+    """
+    keyType = keyTypeOf(key)
+    return packString(keyType.name) + keyType.pack(key)
+
+
+def readPrivateKey(reader: Reader) -> tuple[KeyType, PrivateKey]:
+    """
+    Read a private key as OpenSSH's files and the agent's protocol have it, and
+    leave what lies behind it.
+
+    @raise MalformedMessage: it is no key, or of a type that is not known.
+    """
+    keyType = _keyTypeNamed(reader.string())
+    return keyType, cast("PrivateKey", keyType.readPrivate(reader))
+
+
+def packPrivateKey(key: PrivateKey) -> bytes:
+    """
+    The private key as L{readPrivateKey} reads it.
+
+    @raise BadKeyError: it is no key that SSH knows.
+    """
+    keyType = keyTypeOf(key)
+    return packString(keyType.name) + keyType.packPrivate(key)
+
+
+def checkKeySize(key: PublicKey | PrivateKey, minimumRSABits: int = MINIMUM_RSA_BITS) -> None:
+    """
+    Refuse a key that is too small to prove anything. Keys of any size can be
+    read: this is where a program says what it trusts.
+
+    @param minimumRSABits: the smallest RSA modulus, in bits.
+    @raise WeakKey: the key is smaller.
+    """
+    keyType = keyTypeOf(key)
+    if keyType.family == "RSA" and keyType.size(key) < minimumRSABits:
+        raise WeakKey(
+            f"an RSA key of {keyType.size(key)} bits: minimumRSABits asks for {minimumRSABits} at least"
+        )
+
+
+def verifySignature(
+    algorithm: bytes,
+    keyBlob: Buffer,
+    signatureBlob: Buffer,
+    data: bytes,
+    minimumRSABits: int = MINIMUM_RSA_BITS,
+    maximumRSABits: int = MAXIMUM_RSA_BITS,
+) -> None:
+    """
+    Verify a signature off the wire by a key off the wire: returns when it is
+    good, and raises when it is anything else.
+
+    @param algorithm: the signature algorithm that was agreed on: the
+        negotiated host key algorithm, or the one that the authentication
+        request named.
+    @param signatureBlob: the algorithm's name and the signature.
+    @param data: what was signed.
+    @param minimumRSABits: the smallest RSA key that counts.
+    @param maximumRSABits: the largest RSA key that is computed with.
+    @raise MalformedMessage: one of the blobs is not well formed, or the key
+        is too large.
+    @raise WeakKey: the key is too small.
+    @raise BadSignature: the signature is not the key's, not of C{data}, or
+        not of C{algorithm}.
+    """
+    keyType, key = readPublicKey(keyBlob)
+    if keyType.family == "RSA" and keyType.size(key) > maximumRSABits:
+        raise MalformedMessage(f"an RSA key of {keyType.size(key)} bits: at most {maximumRSABits}")
+    checkKeySize(key, minimumRSABits)
+    verifyByKey(key, algorithm, signatureBlob, data)
+
+
+def verifyByKey(key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: bytes) -> None:
+    """
+    As L{verifySignature}, by a key that was read before and whose size is no
+    question.
+
+    @raise MalformedMessage: the signature blob is not well formed.
+    @raise BadSignature: the signature is not the key's, not of C{data}, or
+        not of C{algorithm}.
+    """
+    keyType = keyTypeOf(key)
+    if catalogue.keyTypeOfSignature(algorithm) != keyType.name:
+        raise BadSignature(f"a {safe(keyType.name)} key where {safe(algorithm)} was agreed on")
+    blob = SignatureBlob.unpack(signatureBlob)
+    # RFC 8332 section 3.2: a peer that agreed on rsa-sha2-256 must not get
+    # away with SHA-1 by writing another name here.
+    if blob.algorithm != algorithm:
+        raise BadSignature(f"a {safe(blob.algorithm)} signature where {safe(algorithm)} was agreed on")
+    keyType.verify(key, algorithm, blob.signature, data)
+
+
+def makeSignature(algorithm: bytes, key: PrivateKey, data: bytes) -> bytes:
+    """
+    Sign.
+
+    @param algorithm: one of the C{signatureAlgorithms} of the key's type.
+    @return: a signature blob: the algorithm's name and the signature.
+    @raise BadKeyError: it is no key that SSH knows.
+    @raise BadSignatureAlgorithmError: the key makes no such signatures.
+    @raise WeakKey: the key is too small for the algorithm.
+    @raise BadSignature: what was computed does not verify: a fault of this
+        machine, which must not be sent.
+    """
+    keyType = keyTypeOf(key)
+    return SignatureBlob(algorithm, keyType.sign(key, algorithm, data)).pack()
