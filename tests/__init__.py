@@ -1,0 +1,3 @@
+"""
+The tests of conchlite; they mirror its packages.
+"""

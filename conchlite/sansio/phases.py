@@ -65,7 +65,7 @@ _SERVICE = {numbers.MSG_SERVICE_REQUEST, numbers.MSG_SERVICE_ACCEPT}
 _EXT_INFO = {numbers.MSG_EXT_INFO}
 _KEXINIT = {numbers.MSG_KEXINIT}
 _NEWKEYS = {numbers.MSG_NEWKEYS}
-METHOD = set(range(numbers.FIRST_KEXMETHOD_NUMBER, numbers.FIRST_USERAUTH_NUMBER))
+METHOD = set(range(numbers.FIRST_KEX_METHOD_NUMBER, numbers.FIRST_USERAUTH_NUMBER))
 # Numbers of the transport that nobody has given a meaning: they are answered
 # with UNIMPLEMENTED (RFC 4253 section 11.4).
 _UNKNOWN = {0, *range(8, 20), *range(22, 30)}

@@ -49,14 +49,13 @@ class Structure:
     _fields: ClassVar[_Fields]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        fields = _fieldsOf(type(self))
+        names = [name for name, _ in _fieldsOf(type(self))]
         own = self.__dict__
-        for (name, _), value in zip(fields, values, strict=False):
-            own[name] = value
+        own.update(zip(names, values, strict=False))
         own.update(named)
-        if len(own) != len(fields) or len(values) + len(named) != len(fields):
-            wanted = ", ".join(name for name, _ in fields)
-            raise TypeError(f"{type(self).__name__} takes the fields: {wanted}")
+        if len(values) + len(named) != len(names) or own.keys() != set(names):
+            own.clear()
+            raise TypeError(f"{type(self).__name__} takes the fields: {', '.join(names)}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -74,7 +73,7 @@ class Structure:
 
     def __repr__(self) -> str:
         shown = ", ".join(
-            f"{name}={getattr(self, name)!r}" if field.shown else f"{name}=***"
+            f"{name}={self.__dict__.get(name)!r}" if field.shown else f"{name}=***"
             for name, field in _fieldsOf(type(self))
         )
         return f"{type(self).__name__}({shown})"
