@@ -32,6 +32,11 @@ _KEY_EXCHANGES = {
     b"diffie-hellman-group14-sha256": "kex.finitefield:GROUP14_SHA256",
 }
 
+# Methods that not every cryptography can do, and what says whether it can.
+_PROBES = {
+    b"mlkem768x25519-sha256": "kex.mlkem:isSupported",
+}
+
 _CIPHERS = {
     b"aes128-gcm@openssh.com": "ciphers.aesgcm:AES128_GCM",
     b"aes256-gcm@openssh.com": "ciphers.aesgcm:AES256_GCM",
@@ -71,8 +76,8 @@ _KEY_FILES = {
     "public_lsh": "keyfiles.lsh:PUBLIC",
     "private_lsh": "keyfiles.lsh:PRIVATE",
     "blob": "keyfiles.blobs:PUBLIC",
-    "private_blob": "keyfiles.blobs:PRIVATE",
     "agentv3": "keyfiles.blobs:AGENT_V3",
+    "private_blob": "keyfiles.blobs:PRIVATE",
 }
 
 #: Pseudo-algorithms in a KEXINIT. RFC 8308 section 2.1, OpenSSH PROTOCOL 1.10.
@@ -156,6 +161,24 @@ def _find(table: dict[bytes, str], kind: str, name: bytes) -> Any:
     except KeyError:
         raise UsageError(f"there is no {kind} named {safe(name)}") from None
     return _load(where)
+
+
+@functools.cache
+def _works(probe: str) -> bool:
+    try:
+        return bool(_load(probe)())
+    except ImportError:
+        return False
+
+
+def available(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """
+    Key exchange methods without those that the installed C{cryptography} cannot
+    do: ML-KEM takes OpenSSL 3.5 or later.
+
+    @param names: the methods that are to be offered; others pass.
+    """
+    return tuple(name for name in names if name not in _PROBES or _works(_PROBES[name]))
 
 
 def keyExchange(name: bytes) -> KeyExchangeMethod | GroupExchange:

@@ -1,0 +1,161 @@
+"""
+A cipher that only encrypts, together with a MAC: the two ways of RFC 4253
+section 6.4 and of OpenSSH PROTOCOL 1.5.
+
+Encrypt-and-MAC: the tag covers the sequence number and the packet in clear, and
+packet_length is encrypted like the rest. The first block has to be decrypted to
+learn how much belongs to the packet, before anything is known to be authentic.
+
+Encrypt-then-MAC: packet_length is in clear, the rest encrypted, and the tag
+covers the sequence number and what is sent. Nothing is decrypted that is not
+authentic.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.ciphers import CipherContext
+
+from conchlite.algorithms.base import MAC, Opener, Sealer
+from conchlite.algorithms.macs.hmac import KeyedHMAC
+from conchlite.error import UsageError
+from conchlite.wire.types import packUInt32
+
+
+def composedSealer(context: CipherContext, blockSize: int, mac: MAC | None, macKey: bytes) -> Sealer:
+    """
+    @param context: encrypts whole blocks, one packet after the other.
+    @raise UsageError: there is no MAC.
+    """
+    authenticator = _authenticator(mac, macKey)
+    if authenticator.mac.encryptThenMAC:
+        return EncryptThenMACSealer(context, blockSize, authenticator)
+    return EncryptAndMACSealer(context, blockSize, authenticator)
+
+
+def composedOpener(context: CipherContext, blockSize: int, mac: MAC | None, macKey: bytes) -> Opener:
+    """
+    @param context: decrypts whole blocks, one packet after the other.
+    @raise UsageError: there is no MAC.
+    """
+    authenticator = _authenticator(mac, macKey)
+    if authenticator.mac.encryptThenMAC:
+        return EncryptThenMACOpener(context, blockSize, authenticator)
+    return EncryptAndMACOpener(context, blockSize, authenticator)
+
+
+def _authenticator(mac: MAC | None, macKey: bytes) -> KeyedHMAC:
+    if mac is None:
+        raise UsageError("this cipher does not authenticate, and needs a MAC")
+    return KeyedHMAC(mac, macKey)
+
+
+def _alignment(blockSize: int) -> int:
+    # RFC 4253 section 6: a multiple of the block size or 8, whichever is larger.
+    return max(8, blockSize)
+
+
+class EncryptAndMACSealer:
+    """
+    The outgoing direction, encrypt-and-MAC.
+    """
+
+    __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
+
+    clearSize = 0
+
+    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
+        self._context = context
+        self._authenticator = authenticator
+        self.alignment = _alignment(blockSize)
+        self.tagSize = authenticator.mac.tagSize
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        return self._context.update(packet) + self._authenticator.tag(packUInt32(sequence), packet)
+
+    def sealInto(self, sequence: int, packet: bytes, out: memoryview) -> None:
+        end = len(packet)
+        # It writes as much as it reads; the rest of the buffer is the tag's.
+        self._context.update_into(packet, out)
+        out[end:] = self._authenticator.tag(packUInt32(sequence), packet)
+
+
+class EncryptAndMACOpener:
+    """
+    The incoming direction, encrypt-and-MAC.
+    """
+
+    __slots__ = ("_authenticator", "_context", "_first", "alignment", "headSize", "tagSize")
+
+    clearSize = 0
+
+    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
+        self._context = context
+        self._authenticator = authenticator
+        self._first = b""
+        self.headSize = self.alignment = _alignment(blockSize)
+        self.tagSize = authenticator.mac.tagSize
+
+    def packetLength(self, sequence: int, head: memoryview) -> int:
+        # Kept for open: the context does not go back to decrypt it again.
+        first = self._first = self._context.update(head)
+        return int.from_bytes(first[:4], "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes:
+        first = self._first
+        end = len(packet) - self.tagSize
+        rest = self._context.update(packet[self.headSize : end])
+        self._authenticator.verify(packUInt32(sequence) + first, rest, packet[end:])
+        return first[4:] + rest
+
+
+class EncryptThenMACSealer:
+    """
+    The outgoing direction, encrypt-then-MAC.
+    """
+
+    __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
+
+    clearSize = 4
+
+    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
+        self._context = context
+        self._authenticator = authenticator
+        self.alignment = _alignment(blockSize)
+        self.tagSize = authenticator.mac.tagSize
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        length = packet[:4]
+        encrypted = self._context.update(packet[4:])
+        tag = self._authenticator.tag(packUInt32(sequence) + length, encrypted)
+        return b"".join((length, encrypted, tag))
+
+    def sealInto(self, sequence: int, packet: bytes, out: memoryview) -> None:
+        end = len(packet)
+        out[:4] = packet[:4]
+        self._context.update_into(memoryview(packet)[4:], out[4:])
+        out[end:] = self._authenticator.tag(packUInt32(sequence), out[:end])
+
+
+class EncryptThenMACOpener:
+    """
+    The incoming direction, encrypt-then-MAC.
+    """
+
+    __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
+
+    headSize = 4
+    clearSize = 4
+
+    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
+        self._context = context
+        self._authenticator = authenticator
+        self.alignment = _alignment(blockSize)
+        self.tagSize = authenticator.mac.tagSize
+
+    def packetLength(self, sequence: int, head: memoryview) -> int:
+        return int.from_bytes(head, "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes:
+        end = len(packet) - self.tagSize
+        self._authenticator.verify(packUInt32(sequence), packet[:end], packet[end:])
+        return self._context.update(packet[4:end])
