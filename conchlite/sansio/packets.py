@@ -16,8 +16,12 @@ from conchlite.algorithms.base import Opener, RandomBytes, Sealer
 from conchlite.error import BadPacketLength
 from conchlite.wire.types import Buffer
 
-#: The bounds of packet_length: 12 makes the 16 bytes of RFC 4253 section 6.
+#: The least that packet_length may be: 12 makes the 16 bytes of RFC 4253 section
+#: 6. Where the length is not encrypted with the rest, OpenSSH counts without it,
+#: and sends 8 with chacha20-poly1305; there it is one block.
 MINIMUM_PACKET_LENGTH = 12
+
+#: The most that packet_length may be.
 MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION = 35_000
 MAXIMUM_PACKET_LENGTH = 262_144
 
@@ -103,7 +107,8 @@ class PacketReader:
     def _measure(self, head: memoryview) -> int:
         opener = self._opener
         length = opener.packetLength(self.sequence, head)
-        if not MINIMUM_PACKET_LENGTH <= length <= self.maximumLength:
+        minimum = opener.alignment if opener.clearSize else MINIMUM_PACKET_LENGTH
+        if not minimum <= length <= self.maximumLength:
             raise BadPacketLength(f"a packet_length of {length} bytes")
         if (length + 4 - opener.clearSize) % opener.alignment:
             raise BadPacketLength(f"a packet_length of {length} bytes is not aligned")

@@ -1,0 +1,157 @@
+"""
+Agreeing on algorithms: RFC 4253 section 7.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
+from conchlite.error import KeyExchangeFailed, NoCommonAlgorithm
+from conchlite.sansio.negotiation import guessedWrong, isStrict, negotiate, offer
+from conchlite.sansio.role import Role
+from conchlite.wire.transport import KexInit
+
+
+def clientOffer(**families: Any) -> KexInit:
+    return offer(Role.CLIENT, CLIENT_DEFAULT.replacing(**families), bytes(16), first=True)
+
+
+def serverOffer(**families: Any) -> KexInit:
+    return offer(Role.SERVER, SERVER_DEFAULT.replacing(**families), bytes(16), first=True)
+
+
+class OfferTests(SynchronousTestCase):
+    def test_markers(self) -> None:
+        """
+        Extensions and strictness are announced in the first KEXINIT only.
+        """
+        self.assertEqual((b"ext-info-c", b"kex-strict-c-v00@openssh.com"), clientOffer().kexAlgorithms[-2:])
+        self.assertEqual((b"ext-info-s", b"kex-strict-s-v00@openssh.com"), serverOffer().kexAlgorithms[-2:])
+        again = offer(Role.CLIENT, CLIENT_DEFAULT, bytes(16), first=False)
+        self.assertEqual(CLIENT_DEFAULT.keyExchanges, again.kexAlgorithms)
+
+    def test_defaults(self) -> None:
+        """
+        security.md rows 9, 10, 27 and 32: nothing is compressed, nothing goes
+        in clear, and a server offers no finite field Diffie-Hellman.
+        """
+        for kexInit in (clientOffer(), serverOffer()):
+            self.assertEqual((b"none",), kexInit.compressionAlgorithmsClientToServer)
+            self.assertEqual((b"none",), kexInit.compressionAlgorithmsServerToClient)
+            self.assertNotIn(b"none", kexInit.encryptionAlgorithmsClientToServer)
+            self.assertNotIn(b"none", kexInit.macAlgorithmsClientToServer)
+        self.assertEqual([], [n for n in serverOffer().kexAlgorithms if n.startswith(b"diffie-hellman")])
+        self.assertEqual(b"mlkem768x25519-sha256", clientOffer().kexAlgorithms[0])
+
+    def test_isStrict(self) -> None:
+        self.assertTrue(isStrict(clientOffer(), serverOffer()))
+        weak = KexInit(**{**serverOffer().__dict__, "kexAlgorithms": (b"curve25519-sha256",)})
+        self.assertFalse(isStrict(clientOffer(), weak))
+
+
+class NegotiateTests(SynchronousTestCase):
+    def test_clientPrefers(self) -> None:
+        agreed = negotiate(
+            Role.CLIENT,
+            clientOffer(ciphers=(b"aes256-ctr", b"aes128-gcm@openssh.com"), macs=(b"hmac-sha2-512",)),
+            serverOffer(ciphers=(b"aes128-gcm@openssh.com", b"aes256-ctr")),
+            strict=True,
+        )
+        self.assertEqual(b"aes256-ctr", agreed.cipherClientToServer)
+        self.assertEqual(b"hmac-sha2-512", agreed.macServerToClient)
+        self.assertEqual(b"mlkem768x25519-sha256", agreed.keyExchange)
+
+    def test_directionsDiffer(self) -> None:
+        server = serverOffer()
+        server = KexInit(
+            **{**server.__dict__, "encryptionAlgorithmsServerToClient": (b"chacha20-poly1305@openssh.com",)}
+        )
+        agreed = negotiate(Role.CLIENT, clientOffer(), server, strict=True)
+        self.assertEqual(b"aes128-gcm@openssh.com", agreed.cipherClientToServer)
+        self.assertEqual(b"chacha20-poly1305@openssh.com", agreed.cipherServerToClient)
+
+    def test_noMACBesideAEAD(self) -> None:
+        """
+        RFC 5647 section 5.1 as OpenSSH has it: the MACs need not even meet.
+        """
+        agreed = negotiate(
+            Role.CLIENT, clientOffer(macs=(b"hmac-sha2-256",)), serverOffer(macs=(b"hmac-sha2-512",)), True
+        )
+        self.assertEqual((None, None), (agreed.macClientToServer, agreed.macServerToClient))
+
+    def test_nothingInCommon(self) -> None:
+        for family, kind in (
+            ("keyExchanges", "key exchange"),
+            ("signatures", "host key"),
+            ("ciphers", "encryption"),
+            ("compressions", "compression"),
+        ):
+            for role in Role:
+                ours, theirs = (b"aes128-ctr",), (b"x-unknown\x1b",)
+                both = (clientOffer(**{family: ours}), serverOffer(**{family: theirs}))
+                if role is Role.SERVER:
+                    both = (clientOffer(**{family: theirs}), serverOffer(**{family: ours}))
+                error = self.assertRaises(NoCommonAlgorithm, negotiate, role, *both, True)
+                self.assertEqual((kind, ours, theirs), (error.kind, error.ours, error.theirs))
+                self.assertIn("x-unknown\\x1b", str(error))
+        gone = {"ciphers": (b"aes128-ctr",), "macs": (b"hmac-sha2-256",)}
+        error = self.assertRaises(
+            NoCommonAlgorithm,
+            negotiate,
+            Role.CLIENT,
+            clientOffer(**gone),
+            serverOffer(ciphers=(b"aes128-ctr",), macs=(b"hmac-sha2-512",)),
+            True,
+        )
+        self.assertEqual("MAC", error.kind)
+
+    def test_pseudoAlgorithmsAreNone(self) -> None:
+        """
+        security.md row 25: a peer that offers our own markers back agrees on
+        nothing by that.
+        """
+        for name in (b"ext-info-c", b"ext-info-s", b"kex-strict-c-v00@openssh.com", b"kex-strict-s"):
+            self.assertRaises(
+                NoCommonAlgorithm,
+                negotiate,
+                Role.CLIENT,
+                clientOffer(keyExchanges=(name,)),
+                serverOffer(keyExchanges=(name,)),
+                True,
+            )
+
+    def test_terrapin(self) -> None:
+        """
+        security.md row 20, CVE-2023-48795: chacha20-poly1305 without strict
+        key exchange is refused, unless it was asked for.
+        """
+        offers = (clientOffer(ciphers=(b"chacha20-poly1305@openssh.com",)), serverOffer())
+        self.assertRaises(KeyExchangeFailed, negotiate, Role.CLIENT, *offers, False)
+        for strict, allow in ((True, False), (False, True)):
+            agreed = negotiate(Role.CLIENT, *offers, strict, allow)
+            self.assertEqual(b"chacha20-poly1305@openssh.com", agreed.cipherClientToServer)
+
+    def test_guesses(self) -> None:
+        """
+        security.md row 26: a guess is wrong if the method or the host key is.
+        """
+        self.assertFalse(guessedWrong(clientOffer(), serverOffer()))
+        self.assertTrue(guessedWrong(clientOffer(), serverOffer(keyExchanges=(b"curve25519-sha256",))))
+        self.assertTrue(guessedWrong(clientOffer(), serverOffer(signatures=(b"rsa-sha2-512",))))
+
+
+class CatalogueTests(SynchronousTestCase):
+    def test_everyNameIsThere(self) -> None:
+        for algorithms in (CLIENT_DEFAULT, SERVER_DEFAULT):
+            for name in algorithms.keyExchanges:
+                self.assertIn(catalogue.keyExchange(name).hashName, ("sha256", "sha384", "sha512"))
+            for name in algorithms.ciphers:
+                self.assertGreaterEqual(catalogue.cipher(name).keySize, 16)
+            for name in algorithms.macs:
+                self.assertIn(catalogue.mac(name).tagSize, (32, 64))
+            for name in algorithms.signatures:
+                self.assertIn(name, catalogue.keyType(catalogue.keyTypeOfSignature(name)).signatureAlgorithms)
