@@ -365,3 +365,9 @@ class InvalidEntry(ConchError):
     """
     A line of a known hosts file that cannot be read.
     """
+
+
+class NoAnswer(ConchError):
+    """
+    Somebody was to be asked: there is no terminal, or no answer came from it.
+    """
