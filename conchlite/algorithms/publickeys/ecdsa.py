@@ -13,7 +13,6 @@ from cryptography.exceptions import InternalError, InvalidSignature, Unsupported
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from conchlite.error import BadSignature, BadSignatureAlgorithmError, MalformedMessage, UsageError, safe
 from conchlite.wire.types import Reader, packMPInt, packString
@@ -68,7 +67,10 @@ class ECDSA:
         return ec.generate_private_key(self._curve)
 
     def _point(self, key: ec.EllipticCurvePublicKey) -> bytes:
-        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        # Written out, as the library's own way costs the import of all that
+        # it knows about serialization.
+        numbers, size = key.public_numbers(), self._pointSize // 2
+        return bytes((_UNCOMPRESSED,)) + numbers.x.to_bytes(size, "big") + numbers.y.to_bytes(size, "big")
 
     def read(self, reader: Reader) -> ec.EllipticCurvePublicKey:
         curveName = reader.string()

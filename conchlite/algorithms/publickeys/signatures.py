@@ -110,7 +110,10 @@ def checkKeySize(key: PublicKey | PrivateKey, minimumRSABits: int = MINIMUM_RSA_
     @param minimumRSABits: the smallest RSA modulus, in bits.
     @raise WeakKey: the key is smaller.
     """
-    keyType = keyTypeOf(key)
+    _checkSize(keyTypeOf(key), key, minimumRSABits)
+
+
+def _checkSize(keyType: KeyType, key: PublicKey | PrivateKey, minimumRSABits: int) -> None:
     if keyType.family == "RSA" and keyType.size(key) < minimumRSABits:
         raise WeakKey(
             f"an RSA key of {keyType.size(key)} bits: minimumRSABits asks for {minimumRSABits} at least"
@@ -145,8 +148,8 @@ def verifySignature(
     keyType, key = readPublicKey(keyBlob)
     if keyType.family == "RSA" and keyType.size(key) > maximumRSABits:
         raise MalformedMessage(f"an RSA key of {keyType.size(key)} bits: at most {maximumRSABits}")
-    checkKeySize(key, minimumRSABits)
-    verifyByKey(key, algorithm, signatureBlob, data)
+    _checkSize(keyType, key, minimumRSABits)
+    _verify(keyType, key, algorithm, signatureBlob, data)
 
 
 def verifyByKey(key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: bytes) -> None:
@@ -158,7 +161,10 @@ def verifyByKey(key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: b
     @raise BadSignature: the signature is not the key's, not of C{data}, or
         not of C{algorithm}.
     """
-    keyType = keyTypeOf(key)
+    _verify(keyTypeOf(key), key, algorithm, signatureBlob, data)
+
+
+def _verify(keyType: KeyType, key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: bytes) -> None:
     if catalogue.keyTypeOfSignature(algorithm) != keyType.name:
         raise BadSignature(f"a {safe(keyType.name)} key where {safe(algorithm)} was agreed on")
     blob = SignatureBlob.unpack(signatureBlob)
