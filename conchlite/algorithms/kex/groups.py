@@ -95,7 +95,7 @@ class RFC3526Group:
     def half(self) -> Half:
         library = _libraryHalf()
         if library is None:
-            return PowHalf(self)
+            return PowHalf(self, newExponent(self.bits))
         return library(self)
 
 
@@ -110,7 +110,7 @@ class OtherGroup:
         self.bits = prime.bit_length()
 
     def half(self) -> Half:
-        return PowHalf(self)
+        return PowHalf(self, newExponent(self.bits))
 
 
 class PowHalf:
@@ -118,10 +118,10 @@ class PowHalf:
     A half that Python's own C{pow} computes.
     """
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, exponent: int) -> None:
         self._prime = group.prime
-        self._exponent = 2 + secrets.randbits(exponentBits(group.bits))
-        self.public = pow(group.generator, self._exponent, self._prime)
+        self._exponent = exponent
+        self.public = pow(group.generator, exponent, group.prime)
 
     def agree(self, peerPublic: int) -> int:
         return pow(peerPublic, self._exponent, self._prime)
@@ -136,12 +136,12 @@ def _libraryHalf() -> Callable[[Group], Half] | None:
     return LibraryHalf
 
 
-def exponentBits(groupBits: int) -> int:
+def newExponent(groupBits: int) -> int:
     """
-    How many bits of private exponent a group of this size deserves.
+    A private exponent of the size that a group of this size deserves.
     """
     sizes = (exponent for bits, exponent in _EXPONENT_BITS.items() if groupBits <= bits)
-    return next(sizes, max(_EXPONENT_BITS.values()))
+    return 2 + secrets.randbits(next(sizes, max(_EXPONENT_BITS.values())))
 
 
 #: The groups of RFC 3526 by the bits of their primes.
