@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from conchlite.error import MalformedMessage, UnexpectedMessage, UsageError, safe
 from conchlite.wire import numbers
@@ -124,7 +124,7 @@ SERVER_TABLE: Mapping[tuple[ServerState, ServerInput], ServerState] = {
     (ServerState.DECIDING, ServerInput.REFUSE): ServerState.WAITING,
     (ServerState.DECIDING, ServerInput.ACCEPT): ServerState.AUTHENTICATED,
     (ServerState.CONVERSING, ServerInput.METHOD): ServerState.DECIDING,
-    # RFC 4252 section 5.1: a new request abandons the method that was running.
+    # RFC 4252 section 5: a new request abandons the method that was running.
     (ServerState.CONVERSING, ServerInput.REQUEST): ServerState.DECIDING,
     **{(state, ServerInput.STOP): ServerState.STOPPED for state in ServerState},
 }
@@ -135,16 +135,15 @@ _I = TypeVar("_I", bound=Enum)
 
 class _Machine(Generic[_S, _I]):
     """
-    A state, and the table that moves it.
+    A state, the table that moves it, and what the message numbers mean to it.
 
     @ivar state: where the machine stands.
     """
 
-    _table: ClassVar[Mapping[tuple[Enum, Enum], Enum]]
-    _messages: ClassVar[Mapping[int, Enum]]
-
-    def __init__(self, state: _S) -> None:
+    def __init__(self, state: _S, table: Mapping[tuple[_S, _I], _S], messages: Mapping[int, _I]) -> None:
         self.state = state
+        self._table = table
+        self._messages = messages
 
     def step(self, own: _I) -> None:
         """
@@ -152,9 +151,10 @@ class _Machine(Generic[_S, _I]):
 
         @raise UsageError: it is not possible in this state.
         """
-        if (self.state, own) not in self._table:
+        state = self._table.get((self.state, own))
+        if state is None:
             raise UsageError(f"authentication: {own.value} while {self.state.value}")
-        self.state = self._table[self.state, own]  # type: ignore[assignment]  # the table's values are of _S
+        self.state = state
 
     def received(self, number: int) -> bool:
         """
@@ -168,11 +168,12 @@ class _Machine(Generic[_S, _I]):
         message = self._messages.get(number)
         if message is None:
             return False
-        if (self.state, message) not in self._table:
+        state = self._table.get((self.state, message))
+        if state is None:
             raise UnexpectedMessage(
                 f"{numbers.messageName(number)} came during authentication while {self.state.value}"
             )
-        self.state = self._table[self.state, message]  # type: ignore[assignment]  # as above
+        self.state = state
         return True
 
 
@@ -182,32 +183,44 @@ class _Machine(Generic[_S, _I]):
 _METHOD_NUMBERS = range(numbers.FIRST_AUTH_METHOD_NUMBER, numbers.FIRST_CONNECTION_NUMBER)
 _CONNECTION_NUMBERS = range(numbers.FIRST_CONNECTION_NUMBER, 128)
 
+_FROM_SERVER = {
+    numbers.MSG_USERAUTH_REQUEST: ClientInput.FOREIGN,
+    numbers.MSG_USERAUTH_FAILURE: ClientInput.FAILURE,
+    numbers.MSG_USERAUTH_SUCCESS: ClientInput.SUCCESS,
+    numbers.MSG_USERAUTH_BANNER: ClientInput.BANNER,
+    **dict.fromkeys(_METHOD_NUMBERS, ClientInput.METHOD),
+    **dict.fromkeys(_CONNECTION_NUMBERS, ClientInput.FOREIGN),
+}
+
+_FROM_CLIENT = {
+    numbers.MSG_USERAUTH_REQUEST: ServerInput.REQUEST,
+    numbers.MSG_USERAUTH_FAILURE: ServerInput.FOREIGN,
+    numbers.MSG_USERAUTH_SUCCESS: ServerInput.FOREIGN,
+    numbers.MSG_USERAUTH_BANNER: ServerInput.FOREIGN,
+    **dict.fromkeys(_METHOD_NUMBERS, ServerInput.METHOD),
+    **dict.fromkeys(_CONNECTION_NUMBERS, ServerInput.FOREIGN),
+}
+
 
 class ClientAuthentication(_Machine[ClientState, ClientInput]):
     """
     A client's authentication: its state, and what the report of a failure needs.
 
     @ivar requests: the number of requests sent.
-    @ivar methodName: the method of the last request.
+    @ivar userName: the user of the last request.
+    @ivar serviceName: the service that it asked for.
+    @ivar methodName: its method.
     @ivar methods: the methods that the server would accept, by its last FAILURE.
     @ivar authenticatedWith: methods that ended in partial success.
     @ivar tried: what was offered to the server, in words.
     @ivar obstacles: what was not offered, and why.
     """
 
-    _table = CLIENT_TABLE  # type: ignore[assignment]  # keys and values are enums of this machine's
-    _messages = {
-        numbers.MSG_USERAUTH_REQUEST: ClientInput.FOREIGN,
-        numbers.MSG_USERAUTH_FAILURE: ClientInput.FAILURE,
-        numbers.MSG_USERAUTH_SUCCESS: ClientInput.SUCCESS,
-        numbers.MSG_USERAUTH_BANNER: ClientInput.BANNER,
-        **dict.fromkeys(_METHOD_NUMBERS, ClientInput.METHOD),
-        **dict.fromkeys(_CONNECTION_NUMBERS, ClientInput.FOREIGN),
-    }
-
     def __init__(self) -> None:
-        super().__init__(ClientState.CHOOSING)
+        super().__init__(ClientState.CHOOSING, CLIENT_TABLE, _FROM_SERVER)
         self.requests = 0
+        self.userName = b""
+        self.serviceName = b""
         self.methodName = b""
         self.methods: tuple[bytes, ...] = ()
         self.authenticatedWith: list[bytes] = []
@@ -225,6 +238,8 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         """
         self.step(ClientInput.REQUEST)
         self.requests += 1
+        self.userName = userName
+        self.serviceName = serviceName
         self.methodName = methodName
         return UserauthRequest(userName, serviceName, methodName, methodData).pack()
 
@@ -269,11 +284,11 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         if self._bannerSize > MAXIMUM_BANNER_SIZE:
             raise MalformedMessage(f"more than {MAXIMUM_BANNER_SIZE} bytes of USERAUTH_BANNER")
 
-    def report(self, userName: bytes, host: str) -> str:
+    def report(self, host: str) -> str:
         """
         Why the authentication failed, for a person to read.
         """
-        said = [f"{host} did not authenticate {safe(userName)!r}"]
+        said = [f"{host} did not authenticate {safe(self.userName)!r}"]
         said.append("tried: " + (", ".join(self.tried) or "nothing"))
         if self.obstacles:
             said.append("not tried: " + ", ".join(self.obstacles))
@@ -294,18 +309,8 @@ class ServerAuthentication(_Machine[ServerState, ServerInput]):
     @ivar failures: the failures that count, of all methods together.
     """
 
-    _table = SERVER_TABLE  # type: ignore[assignment]  # keys and values are enums of this machine's
-    _messages = {
-        numbers.MSG_USERAUTH_REQUEST: ServerInput.REQUEST,
-        numbers.MSG_USERAUTH_FAILURE: ServerInput.FOREIGN,
-        numbers.MSG_USERAUTH_SUCCESS: ServerInput.FOREIGN,
-        numbers.MSG_USERAUTH_BANNER: ServerInput.FOREIGN,
-        **dict.fromkeys(_METHOD_NUMBERS, ServerInput.METHOD),
-        **dict.fromkeys(_CONNECTION_NUMBERS, ServerInput.FOREIGN),
-    }
-
     def __init__(self) -> None:
-        super().__init__(ServerState.WAITING)
+        super().__init__(ServerState.WAITING, SERVER_TABLE, _FROM_CLIENT)
         self.failures = 0
         self._seenNone = False
 

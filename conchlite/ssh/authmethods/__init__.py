@@ -1,3 +1,28 @@
 """
-Authentication methods, one module each, client and server halves face to face.
+Authentication methods, one module each, client and server halves face to face,
+and the catalogue of them.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from conchlite.ssh.authmethods import password, publickey
+from conchlite.ssh.authmethods.base import ClientMethod, ServerMethod
+
+
+class Method(NamedTuple):
+    """
+    The two halves of a method.
+    """
+
+    client: type[ClientMethod]
+    server: type[ServerMethod]
+
+
+#: Every method that there is. To add one: its file, and its line here.
+METHODS: Mapping[bytes, Method] = {
+    b"publickey": Method(publickey.PublicKeyClient, publickey.PublicKeyServer),
+    b"password": Method(password.PasswordClient, password.PasswordServer),
+}
