@@ -22,6 +22,14 @@ _WHAT = "PEM private key"
 MAXIMUM_ITERATIONS = 10_000_000
 MAXIMUM_SCRYPT_WORK = 2**21
 
+# What the library can decrypt of RFC 1421's headers. An initial vector of another
+# length than the cipher's makes it panic (cryptography 50.0.2), which no except
+# clause for an Exception catches.
+_DEK_INFO = re.compile(
+    rb"^DEK-Info: (?:AES-(?:128|256)-CBC,[0-9A-Fa-f]{32}|DES-EDE3-CBC,[0-9A-Fa-f]{16})\s*?$",
+    re.MULTILINE,
+)
+
 _SCRYPT = bytes.fromhex("2b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11, RFC 7914
 
 # An AlgorithmIdentifier is smaller by far: it is looked through element by
@@ -68,6 +76,8 @@ class PEMFile:
             raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
         elif not self._traditional:
             _checkWork(decodeBase64(block["body"], _WHAT))
+        elif block["body"].count(b"DEK-Info") != 1 or not _DEK_INFO.search(block["body"]):
+            raise BadKeyError(f"{_WHAT}: encrypted in a way that is not supported")
         key = _load(block[0], passphrase or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):
