@@ -222,6 +222,12 @@ class Disconnected(ConchError):
         super().__init__(f"disconnected ({disconnectName(reason)}): {self.description}", reason)
 
 
+class CannotConnect(ConchError):
+    """
+    A connection did not come to be: no such host, nobody there, no answer in time.
+    """
+
+
 class ConnectionEnded(ConchError):
     """
     The connection ended without a DISCONNECT: TCP closed or broke.

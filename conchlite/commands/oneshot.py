@@ -25,7 +25,7 @@ from twisted.application.service import Service
 from twisted.copyright import version as twistedVersion
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -39,6 +39,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from conchlite import __version__ as conchliteVersion
+from conchlite.client.terminal import ITerminalReactor
 from conchlite.commands.streams import complain, writeLine
 from conchlite.error import ConchError
 
@@ -52,7 +53,7 @@ STATUS_USAGE = 64
 STATUS_DEFECT = 70
 
 
-class ICommandReactor(IReactorCore, IReactorTime, IReactorFDSet, IReactorFromThreads):
+class ICommandReactor(ITerminalReactor, IReactorTime, IReactorFromThreads):
     """
     What a command asks of the reactor: all of it, on POSIX.
     """
