@@ -72,10 +72,11 @@ class GroupExchangeMethod:
 
     def method(self, prime: int, generator: int) -> FiniteField:
         bits = prime.bit_length()
-        if prime < 0 or not self.minimumBits <= bits <= self.maximumBits:
+        if not self.minimumBits <= bits <= self.maximumBits:
             raise KeyExchangeFailed(
                 f"a group of {bits} bits; {self.minimumBits} to {self.maximumBits} were asked for"
             )
+        # Nothing lies between 1 and a negative prime.
         if prime % 2 == 0 or not 1 < generator < prime - 1:
             raise KeyExchangeFailed("a group that is none")
         return FiniteField(self.hashName, groupOf(prime, generator))

@@ -1,0 +1,174 @@
+"""
+Tests for L{conchlite.algorithms.catalogue}: the table of security.md.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.algorithms import catalogue
+from conchlite.error import UsageError
+
+_SERVER_KEY_EXCHANGES = (
+    "mlkem768x25519-sha256 curve25519-sha256 curve25519-sha256@libssh.org "
+    "ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521"
+)
+_CLIENT_KEY_EXCHANGES = (
+    _SERVER_KEY_EXCHANGES + " diffie-hellman-group-exchange-sha256 diffie-hellman-group16-sha512 "
+    "diffie-hellman-group18-sha512 diffie-hellman-group14-sha256"
+)
+_CIPHERS = (
+    "aes128-gcm@openssh.com aes256-gcm@openssh.com chacha20-poly1305@openssh.com "
+    "aes256-ctr aes192-ctr aes128-ctr"
+)
+_MACS = "hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha2-256 hmac-sha2-512"
+
+
+def names(text: str) -> tuple[bytes, ...]:
+    return tuple(text.encode().split())
+
+
+class DefaultTests(SynchronousTestCase):
+    """
+    What is offered, and in which order.
+    """
+
+    def test_order(self) -> None:
+        """
+        It is the order of the table.
+        """
+        for offer, keyExchanges in (
+            (catalogue.SERVER_DEFAULT, _SERVER_KEY_EXCHANGES),
+            (catalogue.CLIENT_DEFAULT, _CLIENT_KEY_EXCHANGES),
+        ):
+            self.assertEqual(offer.keyExchanges, names(keyExchanges))
+            self.assertEqual(offer.ciphers, names(_CIPHERS))
+            self.assertEqual(offer.macs, names(_MACS))
+            self.assertEqual(offer.compressions, (b"none",))
+
+    def test_replacing(self) -> None:
+        """
+        A family is replaced, the others and the default stay.
+        """
+        offer = catalogue.SERVER_DEFAULT.replacing(ciphers=(b"aes128-ctr",))
+        self.assertEqual(offer.ciphers, (b"aes128-ctr",))
+        self.assertEqual(offer.macs, names(_MACS))
+        self.assertEqual(catalogue.SERVER_DEFAULT.ciphers, names(_CIPHERS))
+
+    def test_noNone(self) -> None:
+        """
+        C{none} as a cipher or a MAC does not exist. security.md row 27.
+        """
+        self.assertRaises(UsageError, catalogue.cipher, b"none")
+        self.assertRaises(UsageError, catalogue.mac, b"none")
+
+
+class LookUpTests(SynchronousTestCase):
+    """
+    From a name to what it stands for.
+    """
+
+    def test_everyName(self) -> None:
+        """
+        Whatever is offered is there.
+        """
+        for name in catalogue.available(catalogue.CLIENT_DEFAULT.keyExchanges):
+            self.assertIn(catalogue.keyExchange(name).hashName, ("sha256", "sha384", "sha512"))
+        for name in catalogue.SERVER_DEFAULT.ciphers:
+            cipher = catalogue.cipher(name)
+            self.assertEqual(cipher.hasOwnMAC, name.endswith(b"@openssh.com"))
+            self.assertIn(cipher.keySize, (16, 24, 32, 64))
+        for name in catalogue.SERVER_DEFAULT.macs:
+            self.assertEqual(catalogue.mac(name).keySize, catalogue.mac(name).tagSize)
+
+    def test_keySizes(self) -> None:
+        """
+        Ciphers want the keys and initial vectors that their RFCs say.
+        """
+        expected = ((16, 12), (32, 12), (64, 0), (32, 16), (24, 16), (16, 16))
+        for name, sizes in zip(catalogue.SERVER_DEFAULT.ciphers, expected, strict=True):
+            cipher = catalogue.cipher(name)
+            self.assertEqual((cipher.keySize, cipher.ivSize), sizes, name)
+
+    def test_unknown(self) -> None:
+        """
+        A name that is not in the table is our caller's mistake, and shown
+        harmlessly.
+        """
+        for look in (catalogue.keyExchange, catalogue.cipher, catalogue.mac):
+            with self.assertRaises(UsageError) as caught:
+                look(b"aes\x1b[2J")
+            self.assertIn("aes\\x1b[2J", str(caught.exception))
+
+    def test_late(self) -> None:
+        """
+        Neither the table nor the offers import any cryptography.
+        """
+        program = "import sys, conchlite.algorithms.catalogue; print('cryptography' in sys.modules)"
+        printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        self.assertEqual(printed.stdout.strip(), "False")
+
+
+class AvailableTests(SynchronousTestCase):
+    """
+    Tests for L{catalogue.available}.
+    """
+
+    def setUp(self) -> None:
+        catalogue._works.cache_clear()
+        self.addCleanup(catalogue._works.cache_clear)
+
+    def test_all(self) -> None:
+        """
+        The order stays, and only ML-KEM can be missing.
+        """
+        offered = catalogue.CLIENT_DEFAULT.keyExchanges
+        available = catalogue.available(offered)
+        self.assertIn(available, (offered, offered[1:]))
+
+    def without(self, load: object) -> None:
+        self.patch(catalogue, "_load", load)
+        self.assertEqual(
+            catalogue.available((b"curve25519-sha256", b"mlkem768x25519-sha256", b"ecdh-sha2-nistp256")),
+            (b"curve25519-sha256", b"ecdh-sha2-nistp256"),
+        )
+
+    def test_withoutMLKEM(self) -> None:
+        """
+        A C{cryptography} whose OpenSSL has no ML-KEM is not asked for it.
+        """
+        self.without(lambda where: lambda: False)
+
+    def test_withoutItsModule(self) -> None:
+        """
+        Nor is one that does not know ML-KEM at all.
+        """
+
+        def load(where: str) -> object:
+            raise ImportError(where)
+
+        self.without(load)
+
+    def test_probe(self) -> None:
+        """
+        The probe believes what C{cryptography} says, and is asked once.
+        """
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        from conchlite.algorithms.kex import mlkem
+
+        asked = []
+
+        class Unsupported:
+            @staticmethod
+            def generate() -> None:
+                asked.append(1)
+                raise UnsupportedAlgorithm("not here")
+
+        self.patch(mlkem, "MLKEM768PrivateKey", Unsupported)
+        for _ in range(3):
+            self.assertEqual(catalogue.available((b"mlkem768x25519-sha256",)), ())
+        self.assertEqual(asked, [1])
