@@ -17,10 +17,15 @@ def decodeBase64(text: bytes, what: str) -> bytes:
 
     @raise BadKeyError: it is none.
     """
+    compact = b"".join(text.split())
     try:
-        return binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
+        data = binascii.a2b_base64(compact)
     except binascii.Error as error:
         raise BadKeyError(f"{what}: bad base64: {error}") from None
+    # The module's own strict mode lets a "=" too many pass.
+    if binascii.b2a_base64(data, newline=False) != compact:
+        raise BadKeyError(f"{what}: bad base64")
+    return data
 
 
 @contextmanager

@@ -116,6 +116,9 @@ _WHAT = "OpenSSH private key"
 
 _KEY_SIZES = {b"aes128": 16, b"aes192": 24, b"aes256": 32}
 _BLOCK_SIZE = 16
+_GCM = b"gcm@openssh.com"
+# The modes of AES, and the size of their initial vectors.
+_MODES = {b"ctr": _BLOCK_SIZE, b"cbc": _BLOCK_SIZE, _GCM: 12}
 _TAG_SIZE = 16
 
 
@@ -210,7 +213,10 @@ def _opened(envelope: _Envelope, passphrase: bytes | None) -> bytes:
         raise BadKeyError(f"{_WHAT}: the key derivation {safe(envelope.kdfName)} is not known")
     if not passphrase:
         raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
-    wantedTag = _TAG_SIZE if name.endswith(b"-gcm@openssh.com") else 0
+    algorithm, _, mode = name.partition(b"-")
+    if algorithm not in _KEY_SIZES or mode not in _MODES:
+        raise BadKeyError(f"{_WHAT}: encrypted with {safe(name)}, which is not supported")
+    wantedTag = _TAG_SIZE if mode == _GCM else 0
     if len(envelope.privateKeys) % _BLOCK_SIZE or len(envelope.tag) != wantedTag:
         raise BadKeyError(f"{_WHAT}: encrypted data of the wrong length")
     options = _BcryptOptions.unpack(envelope.kdfOptions)
@@ -231,9 +237,6 @@ def _cipher(name: bytes, passphrase: bytes, options: _BcryptOptions, tag: bytes 
     from cryptography.hazmat.primitives.ciphers.algorithms import AES
     from cryptography.hazmat.primitives.ciphers.modes import CBC, CTR, GCM
 
-    algorithm, _, mode = name.partition(b"-")
-    if algorithm not in _KEY_SIZES or mode not in (b"ctr", b"cbc", b"gcm@openssh.com"):
-        raise BadKeyError(f"{_WHAT}: encrypted with {safe(name)}, which is not supported")
     # An application may give us its users' files: the rounds are the work
     # that a stranger can make us do.
     if not 1 <= options.rounds <= MAXIMUM_ROUNDS:
@@ -242,8 +245,8 @@ def _cipher(name: bytes, passphrase: bytes, options: _BcryptOptions, tag: bytes 
         raise BadKeyError(f"{_WHAT}: no salt")
     import bcrypt
 
-    keySize = _KEY_SIZES[algorithm]
-    ivSize = 12 if mode == b"gcm@openssh.com" else _BLOCK_SIZE
+    algorithm, _, mode = name.partition(b"-")
+    keySize, ivSize = _KEY_SIZES[algorithm], _MODES[mode]
     # OpenSSH's default was 16 rounds for ten years: no reason for a warning.
     material = bcrypt.kdf(passphrase, options.salt, keySize + ivSize, options.rounds, ignore_few_rounds=True)
     key, iv = AES(material[:keySize]), material[keySize:]
