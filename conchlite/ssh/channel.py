@@ -1,0 +1,457 @@
+"""
+A channel as programs see it: RFC 4254 section 5.
+
+What a program writes goes through a L{SendWindow}, what the peer sends through
+a L{ReceiveWindow}, and where the channel is in its life a L{ChannelLife} knows.
+This class brings them together with the program's callbacks; the connection
+has the channels' numbers, and puts their messages on the wire.
+
+The way to the end has steps, which L{SSHChannel._progress} takes as soon as
+each can be taken. After C{loseConnection}: the producer is done, the data that
+waits has left, EOF has left, every request of the peer has its reply, the peer
+has sent its EOF or CLOSE (or C{closeGrace} is over); then CLOSE goes out, and
+when the peer's CLOSE is there too, C{closed} is called. Data that the program
+holds back with C{pauseProducing} holds back EOF, CLOSE and C{closed} behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, ParamSpec
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IDelayedCall,
+    IProducer,
+    IPushProducer,
+    ITransport,
+)
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from conchlite.error import ConchError, UsageError, safe
+from conchlite.sansio.channels import (
+    ChannelLife,
+    ChannelState,
+    LocalChannel,
+    RemoteChannel,
+    ReplyQueue,
+    methodFor,
+)
+from conchlite.sansio.flowcontrol import DATA
+from conchlite.ssh.channelflow import Incoming, Outgoing
+from conchlite.ssh.common import Text, asBytes
+from conchlite.wire.numbers import MSG_CHANNEL_CLOSE
+
+if TYPE_CHECKING:
+    from conchlite.interfaces import IConchUser
+    from conchlite.ssh.connection import SSHConnection
+
+_P = ParamSpec("_P")
+
+#: The most requests of the peer on one channel that may wait for a reply.
+MAXIMUM_WAITING_REQUESTS = 64
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class SSHChannel:
+    """
+    One channel: a program derives its own class from this one and overrides
+    the callbacks. It is a transport for protocols as well.
+
+    @cvar name: the channel's type.
+    @cvar localWindowSize: how many bytes the peer may send before the program
+        has taken any; so much memory a program that does not read costs.
+    @cvar localMaxPacket: how many bytes of data the peer may send in a packet.
+    @cvar closeGrace: after C{loseConnection}, how many seconds of silence the
+        peer has until CLOSE is sent all the same.
+    @cvar waitingLimit: when more bytes than this wait to be sent, the producer
+        is paused.
+    @ivar conn: the connection; from C{openChannel} on at the latest.
+    @ivar data: what is sent to the peer with the request to open.
+    @ivar avatar: on a server, the user.
+    @ivar specificData: what goes with the confirmation of a channel that the
+        peer opens.
+    @ivar id: our number of the channel, or L{None} before it has one.
+    @ivar disconnecting: whether it was told to close.
+    @ivar areWriting: false between C{stopWriting} and C{startWriting}.
+    """
+
+    _log = Logger()
+
+    name: Text = b""
+    localWindowSize = 2 * 1024 * 1024
+    localMaxPacket = 32768
+    closeGrace: float = 10
+    waitingLimit = 256 * 1024
+
+    def __init__(
+        self,
+        localWindow: int = 0,
+        localMaxPacket: int = 0,
+        remoteWindow: int = 0,
+        remoteMaxPacket: int = 0,
+        conn: SSHConnection | None = None,
+        data: bytes | None = None,
+        avatar: IConchUser | None = None,
+    ) -> None:
+        """
+        @param localWindow: instead of C{localWindowSize}, unless it is 0.
+        @param localMaxPacket: instead of the class's, unless it is 0.
+        @param remoteWindow: how many bytes the peer takes at first.
+        @param remoteMaxPacket: how many bytes of data it takes in a packet.
+        """
+        if localWindow:
+            self.localWindowSize = localWindow
+        if localMaxPacket:
+            self.localMaxPacket = localMaxPacket
+        # No callback runs before there is a connection, so that programs need
+        # not ask whether there is one.
+        self.conn: SSHConnection = conn  # type: ignore[assignment]
+        self.data = data
+        self.avatar = avatar
+        self.specificData = b""
+        self.id: LocalChannel | None = None
+        self.disconnecting = False
+        self.areWriting = True
+
+        self._life = ChannelLife()
+        self._remoteChannel: RemoteChannel | None = None
+        # The type that the peer asked for, where the peer opened the channel.
+        self._openedAs: bytes | None = None
+        self._outgoing = Outgoing(self)
+        self._outgoing.window.left = remoteWindow
+        self._outgoing.window.maximumPacketSize = remoteMaxPacket
+        self._incoming = Incoming(self)
+        self._replies: ReplyQueue[bool] = ReplyQueue(MAXIMUM_WAITING_REQUESTS)
+        self._corked: list[tuple[int, bytes]] | None = None
+        self._graceCall: IDelayedCall | None = None
+        self._aborted = False
+
+    def __str__(self) -> str:
+        name = safe(asBytes(self.name)) or "None"
+        return f"<SSHChannel {name} (lw {self.localWindowLeft} rw {self.remoteWindowLeft})>"
+
+    def logPrefix(self) -> str:
+        number = "unknown" if self.id is None else self.id
+        name = safe(asBytes(self.name)) or "None"
+        return f"SSHChannel {name} ({number}) on {self.conn.logPrefix()}"
+
+    @property
+    def localWindowLeft(self) -> int:
+        """
+        How many bytes the peer may send yet.
+        """
+        return self._incoming.window.left
+
+    @property
+    def remoteWindowLeft(self) -> int:
+        """
+        How many bytes the peer takes yet.
+        """
+        return self._outgoing.window.left
+
+    @property
+    def remoteMaxPacket(self) -> int:
+        """
+        How many bytes of data the peer takes in a packet.
+        """
+        return self._outgoing.window.maximumPacketSize
+
+    @property
+    def localClosed(self) -> bool:
+        """
+        Whether we have sent CLOSE, or the connection is gone.
+        """
+        return self._life.state in (
+            ChannelState.CLOSE_SENT,
+            ChannelState.CLOSE_SENT_AFTER_EOF,
+            ChannelState.CLOSED,
+        )
+
+    @property
+    def remoteClosed(self) -> bool:
+        """
+        Whether the peer has sent CLOSE, or the connection is gone.
+        """
+        return self._life.state in (ChannelState.CLOSE_RECEIVED, ChannelState.CLOSED)
+
+    # What a program overrides.
+
+    def channelOpen(self, specificData: bytes) -> None:
+        """
+        The channel is open.
+
+        @param specificData: what the peer sent along; nothing, for most types.
+        """
+
+    def openFailed(self, reason: ConchError) -> None:
+        """
+        The channel could not be opened. Nothing else is called after this.
+
+        @param reason: when the peer refused, a
+            L{conchlite.error.ChannelOpenFailed}, with the peer's text (bytes)
+            as C{value} and the reason code as C{data}; otherwise the error
+            that ended the connection.
+        """
+        self._log.info("{channel} was not opened: {reason}", channel=str(self), reason=str(reason))
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        The peer sent data.
+        """
+
+    def extReceived(self, dataType: int, data: bytes) -> None:
+        """
+        The peer sent data beside the ordinary data.
+
+        @param dataType: its kind; 1 is standard error.
+        """
+
+    def requestReceived(self, requestType: bytes, data: bytes) -> object:
+        """
+        The peer sent a request. As it stands, it is handed to the method
+        C{request_} with the type behind it, C{-} as C{_}.
+
+        @param data: what belongs to the type.
+        @return: true for success, false for failure, or a Deferred of one of
+            them. An exception is failure.
+        """
+        method = methodFor(self, "request_", requestType)
+        return method(data) if method is not None else False
+
+    def eofReceived(self) -> None:
+        """
+        The peer will send no more data.
+        """
+
+    def closeReceived(self) -> None:
+        """
+        The peer closed the channel. As it stands, this closes our side too;
+        whoever overrides it does so himself, now or later.
+        """
+        self.loseConnection()
+
+    def closed(self) -> None:
+        """
+        The channel, which was open, is closed on both sides, or the connection
+        is lost. This is the last that is called, and it is called once.
+        """
+
+    def stopWriting(self) -> None:
+        """
+        A hint: the peer's window is full, and what is written waits.
+        """
+
+    def startWriting(self) -> None:
+        """
+        A hint: what had to wait has left.
+        """
+
+    # What a program calls.
+
+    def write(self, data: bytes) -> None:
+        """
+        Send data; what the peer does not take yet waits. After C{sendEOF},
+        C{loseConnection} or the end of the channel this does nothing.
+        """
+        self._outgoing.put(DATA, data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """
+        Send several pieces of data.
+        """
+        self._outgoing.put(DATA, b"".join(data))
+
+    def writeExtended(self, dataType: int, data: bytes) -> None:
+        """
+        Send data beside the ordinary data, in its order with it.
+
+        @param dataType: its kind; 1 is standard error.
+        @raise UsageError: there is no such kind.
+        """
+        if not 0 <= dataType <= 0xFFFFFFFF:
+            raise UsageError(f"extended data of type {dataType}")
+        self._outgoing.put(dataType, data)
+
+    def loseWriteConnection(self) -> None:
+        """
+        Send EOF, behind what waits; the peer may go on sending.
+        """
+        self._outgoing.end()
+
+    def loseConnection(self) -> None:
+        """
+        Close our side: send what waits, then EOF, and CLOSE when the peer is
+        done too. Until then, what it sends is delivered. Before the channel is
+        open this takes effect when it is. A producer is waited for.
+        """
+        self.disconnecting = True
+        self._outgoing.end()
+        self._progress()
+
+    def abortConnection(self) -> None:
+        """
+        Close at once: what waits is dropped, and nothing is delivered any
+        more. C{closed} is called when the peer has agreed.
+        """
+        if not self._aborted:
+            self._aborted = self.disconnecting = True
+            self._outgoing.stop()
+            self._incoming.drop()
+            self._progress()
+
+    def getPeer(self) -> IAddress:
+        """
+        The peer's address, an L{SSHTransportAddress}.
+        """
+        return self.conn.transport.getPeer()
+
+    def getHost(self) -> IAddress:
+        """
+        Our address, an L{SSHTransportAddress}.
+        """
+        return self.conn.transport.getHost()
+
+    # As a consumer.
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        Let C{producer} be paused while more than C{waitingLimit} bytes wait
+        for the peer's window, a key exchange or the connection.
+
+        @param streaming: true for a push producer; a pull producer is asked
+            for more when everything that it gave has left.
+        @raise RuntimeError: there is one already, as with every consumer.
+        """
+        self._outgoing.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """
+        The producer is done.
+        """
+        self._outgoing.unregisterProducer()
+
+    # As a producer.
+
+    def pauseProducing(self) -> None:
+        """
+        Deliver nothing until C{resumeProducing}. What comes meanwhile is kept,
+        and the window is not opened: the peer can send no more than that.
+        """
+        self._incoming.pause()
+
+    def resumeProducing(self) -> None:
+        """
+        Deliver what was kept, and whatever comes.
+        """
+        self._incoming.resume()
+
+    def stopProducing(self) -> None:
+        """
+        Close our side, as L{loseConnection}.
+        """
+        self.loseConnection()
+
+    # What the connection calls, and what follows from it.
+
+    # Held data is of no use once the peer has closed.
+    _dropsAtClose = False
+
+    def _attach(self, conn: SSHConnection, number: LocalChannel) -> None:
+        self._incoming.begin()
+        self.conn = conn
+        self.id = number
+
+    def _opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
+        self._life.state = ChannelState.OPEN
+        self._remoteChannel = remoteChannel
+        self._outgoing.window.open(remoteChannel, windowSize, maximumPacketSize)
+        self._incoming.deaf = self._aborted
+
+    def addWindowBytes(self, size: int) -> None:
+        """
+        The peer takes C{size} bytes more.
+
+        @raise conchlite.error.FlowControlViolation: more than a window can be.
+        """
+        self._outgoing.window.add(size)
+        if self._outgoing.window:
+            self.conn._flush(self)
+
+    def _cork(self) -> None:
+        # While a request is being handled nothing is sent: the reply to it
+        # comes first, and CLOSE never comes before it.
+        self._corked = []
+
+    def _uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        for number, payload in corked or ():
+            self.conn.transport.sendPacket(number, payload)
+        self.conn._flush(self)
+        self._progress()
+
+    def _progress(self) -> None:
+        # The next steps towards the end, as far as they can be taken.
+        life = self._life
+        incoming = self._incoming
+        if self._corked is not None:
+            return
+        if self.disconnecting and life.maySend(MSG_CHANNEL_CLOSE):
+            if self._aborted or life.state is ChannelState.CLOSE_RECEIVED:
+                self.conn._sendClose(self)
+            elif self._outgoing.ended:
+                if (incoming.ended or self.closeGrace <= 0) and not self._replies:
+                    self.conn._sendClose(self)
+                elif self.closeGrace > 0:
+                    self._startGrace()
+        if life.state is ChannelState.CLOSED:
+            if not incoming.holds:
+                self.conn.channelClosed(self)
+            elif self.disconnecting and incoming.paused:
+                self._startGrace()
+
+    def _startGrace(self) -> None:
+        clock = self.conn.transport.clock
+        if self._graceCall is None and clock is not None:
+            self._incoming.heard = False
+            self._graceCall = clock.callLater(max(self.closeGrace, 0), self._graceOver)
+
+    def _graceOver(self) -> None:
+        self._graceCall = None
+        if self._incoming.heard and not self._incoming.paused:
+            self._startGrace()
+            return
+        # A program that closed and left the channel paused will not resume it.
+        self._incoming.resume()
+        if self._life.maySend(MSG_CHANNEL_CLOSE):
+            self.conn._sendClose(self)
+        self._progress()
+
+    def _connectionLost(self) -> None:
+        # What is held is at most a window: a program that collects what came
+        # gets all of it.
+        if not self._aborted:
+            self._incoming.resume()
+
+    def _ended(self) -> None:
+        self._life.state = ChannelState.CLOSED
+        if self._graceCall is not None:
+            self._graceCall.cancel()
+            self._graceCall = None
+        self._outgoing.stop()
+        self._incoming.drop()
+
+    def _call(self, callback: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> bool:
+        # An exception of the program ends its channel, not the connection.
+        try:
+            callback(*args, **kwargs)
+        except Exception:  # noqa: BLE001  as the comment says
+            self._failed(getattr(callback, "__name__", "callback"))
+            return False
+        return True
+
+    def _failed(self, name: str) -> None:
+        self._log.failure("{name} of {channel} failed", name=name, channel=str(self))
+        self.abortConnection()

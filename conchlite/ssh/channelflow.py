@@ -1,0 +1,368 @@
+"""
+The two directions of a channel's data, between the windows and the program.
+
+L{Outgoing} has what the program writes until it has left, and asks the
+program's producer for more. L{Incoming} hands to the program what the peer
+sends, and keeps it while the program is paused. Both belong to an
+L{SSHChannel}, which knows how they come to their ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import IProducer, IPullProducer, IPushProducer
+
+from conchlite.sansio.flowcontrol import DATA, END, HeldData, ReceiveWindow, SendWindow
+from conchlite.wire.numbers import (
+    EXTENDED_DATA_STDERR,
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+)
+
+if TYPE_CHECKING:
+    from conchlite.ssh.channel import SSHChannel
+
+
+class Outgoing:
+    """
+    What a program writes, and its producer.
+
+    @ivar window: the peer's window, and what waits for it.
+    @ivar closed: whether nothing that is written is taken any more.
+    @ivar ended: whether EOF has gone out.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_endWanted",
+        "_producer",
+        "_producerPaused",
+        "_pulling",
+        "_streaming",
+        "_wrote",
+        "closed",
+        "ended",
+        "window",
+    )
+
+    def __init__(self, channel: SSHChannel) -> None:
+        self._channel = channel
+        self.window = SendWindow()
+        self.closed = False
+        self.ended = False
+        self._endWanted = False
+        self._producer: IPushProducer | IPullProducer | None = None
+        self._streaming = False
+        self._producerPaused = False
+        self._pulling = False
+        self._wrote = False
+
+    def put(self, kind: int, data: bytes) -> None:
+        """
+        Send C{data}, now or when the peer takes it.
+        """
+        if type(data) is not bytes:
+            # It may be changed by the time it is sent.
+            data = bytes(memoryview(data))
+        if self.closed or not data:
+            return
+        self.window.put(kind, data)
+        self._wrote = True
+        self._flush()
+        if self.window.size:
+            self._noteWaiting()
+
+    def _flush(self) -> None:
+        channel = self._channel
+        if channel.id is not None:
+            channel.conn._flush(channel)
+
+    def _noteWaiting(self) -> None:
+        channel = self._channel
+        window = self.window
+        if channel.areWriting and not window.left:
+            channel.areWriting = False
+            channel._call(channel.stopWriting)
+        producer = self._producer
+        if (
+            self._streaming
+            and not self._producerPaused
+            and window.size > channel.waitingLimit
+            and producer is not None
+        ):
+            self._producerPaused = True
+            channel._call(producer.pauseProducing)  # type: ignore[union-attr]  # a streaming one has it
+
+    def end(self) -> None:
+        """
+        Send EOF behind what waits, when there is no producer any more.
+        """
+        self._endWanted = True
+        if not self.closed and self._producer is None:
+            self.closed = True
+            self.window.put(END, b"")
+            self._flush()
+
+    def stop(self) -> None:
+        """
+        Drop what waits: nobody takes it any more.
+        """
+        self.closed = True
+        self.window.clear()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            self._channel._call(producer.stopProducing)
+
+    def sent(self) -> None:
+        """
+        What could be sent was sent, or as much of it as makes a burst.
+        """
+        channel = self._channel
+        window = self.window
+        if window.ended and not self.ended:
+            self.ended = True
+            channel._life.sent(MSG_CHANNEL_EOF)
+            channel._progress()
+        if self._producerPaused and 2 * window.size <= channel.waitingLimit:
+            self._producerPaused = False
+            if self._producer is not None:
+                channel._call(self._producer.resumeProducing)
+        if not window.size:
+            if window.left and not channel.areWriting:
+                channel.areWriting = True
+                channel._call(channel.startWriting)
+            if self._producer is not None and not self._streaming:
+                self._pull()
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """
+        See L{SSHChannel.registerProducer}.
+        """
+        if self._producer is not None:
+            raise RuntimeError(f"{self._channel} has a producer already: {self._producer!r}")
+        if self.closed:
+            producer.stopProducing()
+            return
+        self._producer = cast("IPushProducer | IPullProducer", producer)
+        self._streaming = streaming
+        self._producerPaused = False
+        if streaming:
+            self._noteWaiting()
+        else:
+            self._pull()
+
+    def unregisterProducer(self) -> None:
+        """
+        See L{SSHChannel.unregisterProducer}.
+        """
+        self._producer = None
+        if self._endWanted:
+            self.end()
+
+    def _pull(self) -> None:
+        # What the producer writes may leave at once and bring us here again:
+        # this is a loop and no recursion.
+        if self._pulling:
+            return
+        self._pulling = True
+        try:
+            while self._producer is not None and not (self._streaming or self.window.size):
+                self._wrote = False
+                self._channel._call(self._producer.resumeProducing)
+                if not self._wrote:
+                    break
+        finally:
+            self._pulling = False
+
+
+class Incoming:
+    """
+    What the peer sends, and whether the program wants it now.
+
+    What is kept while the program is paused is data and standard error, in
+    their order, with EOF in its place, and CLOSE behind it all.
+
+    @ivar window: how much the peer may send.
+    @ivar deaf: whether what comes is dropped: before the channel is open,
+        after it was aborted, behind the peer's CLOSE.
+    @ivar ended: whether the program knows of the peer's EOF.
+    @ivar heard: set whenever something comes.
+    @ivar paused: whether the program wants nothing now.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_closeHeld",
+        "_draining",
+        "_endCame",
+        "_held",
+        "_tellingClose",
+        "deaf",
+        "ended",
+        "heard",
+        "paused",
+        "window",
+    )
+
+    def __init__(self, channel: SSHChannel) -> None:
+        self._channel = channel
+        self.deaf = True
+        self.ended = False
+        self.heard = False
+        self._held: HeldData | None = None
+        self.paused = False
+        self._draining = False
+        self._endCame = False
+        self._closeHeld = False
+        self._tellingClose = False
+        self.begin()
+
+    def begin(self) -> None:
+        """
+        Make the window as large as the channel wants it.
+        """
+        self.window = ReceiveWindow(self._channel.localWindowSize, self._channel.localMaxPacket)
+
+    @property
+    def holds(self) -> bool:
+        """
+        Whether something has come that the program does not know of yet.
+        """
+        return bool(self._held) or self._closeHeld or self._draining or self._tellingClose
+
+    def received(self, kind: int, data: bytes) -> None:
+        """
+        Data came. This runs for each packet: nothing is made here.
+
+        @raise FlowControlViolation: it is more than the peer may send.
+        @raise UnexpectedMessage: the channel is not open.
+        """
+        if self.deaf:
+            self._channel._life.received(MSG_CHANNEL_DATA)
+            self.window.arrived(len(data))
+            return
+        self.window.arrived(len(data))
+        self.heard = True
+        if not data:
+            return
+        # Kinds that no RFC knows are not held: each byte might have its own.
+        if (self.paused or self._held is not None) and kind in (DATA, EXTENDED_DATA_STDERR):
+            self._hold(kind, data)
+        else:
+            self._deliver(kind, data)
+
+    def _hold(self, kind: int, data: bytes) -> None:
+        if self._held is None:
+            self._held = HeldData()
+        self._held.put(kind, data)
+
+    def _deliver(self, kind: int, data: bytes) -> None:
+        channel = self._channel
+        try:
+            if kind == DATA:
+                channel.dataReceived(data)
+            else:
+                channel.extReceived(kind, data)
+        except Exception:  # noqa: BLE001  it ends this channel and not the connection
+            channel._failed("dataReceived" if kind == DATA else "extReceived")
+            return
+        self.window.consumed(len(data))
+        if not self.paused:
+            self._adjust()
+
+    def _adjust(self) -> None:
+        size = self.window.adjustment()
+        if size:
+            self._channel.conn._sendAdjust(self._channel, size)
+
+    def endReceived(self) -> None:
+        """
+        EOF came.
+        """
+        self._channel._life.received(MSG_CHANNEL_EOF)
+        if self.deaf or self._endCame:
+            return
+        self._endCame = self.heard = True
+        if self.paused or self._held is not None:
+            self._hold(END, b"")
+        else:
+            self._tellEnd()
+
+    def _tellEnd(self) -> None:
+        self.ended = True
+        self._channel._call(self._channel.eofReceived)
+        self._channel._progress()
+
+    def closeReceived(self) -> None:
+        """
+        CLOSE came.
+        """
+        channel = self._channel
+        channel._life.received(MSG_CHANNEL_CLOSE)
+        self.deaf = True
+        channel._outgoing.stop()
+        if channel._dropsAtClose:
+            self.drop()
+        if self._held is not None:
+            self._closeHeld = True
+            channel._progress()
+        else:
+            self._tellClose()
+
+    def _tellClose(self) -> None:
+        channel = self._channel
+        self._closeHeld = False
+        # Our CLOSE may go out within the callback; closed() comes behind it.
+        self._tellingClose = True
+        if not channel._aborted:
+            channel._call(channel.closeReceived)
+        self._tellingClose = False
+        channel._progress()
+
+    def pause(self) -> None:
+        """
+        Deliver nothing, until L{resume}.
+        """
+        self.paused = True
+
+    def resume(self) -> None:
+        """
+        Deliver what was held, and whatever comes.
+        """
+        self.paused = False
+        held = self._held
+        if self._draining:
+            return
+        if held is not None:
+            self._draining = True
+            try:
+                while held and not self.paused:
+                    kind, data = held.take()
+                    if kind == END:
+                        self._tellEnd()
+                    else:
+                        self._deliver(kind, data)
+            finally:
+                self._draining = False
+            if held:
+                return
+            self._held = None
+        if not self.paused:
+            self._adjust()
+        if self._closeHeld:
+            self._tellClose()
+        else:
+            self._channel._progress()
+
+    def drop(self) -> None:
+        """
+        Forget what is held, and deliver nothing any more.
+        """
+        self.deaf = True
+        self._closeHeld = False
+        if self._held is not None:
+            self._held.clear()
+            if not self._draining:
+                self._held = None

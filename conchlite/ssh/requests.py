@@ -1,0 +1,333 @@
+"""
+Requests and their replies, on channels and for the whole connection: RFC 4254
+sections 4 and 5.4.
+
+Replies carry no name: they answer the requests in their order. Ours wait in
+lists; the peer's are answered in their order in whatever order the program
+decides about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, cast
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from conchlite.error import (
+    ChannelClosed,
+    ChannelRequestFailed,
+    ConchError,
+    GlobalRequestFailed,
+    MalformedMessage,
+    UnexpectedMessage,
+    UsageError,
+)
+from conchlite.sansio.channels import (
+    DEAF,
+    ChannelState,
+    RemoteChannel,
+    Reply,
+    ReplyQueue,
+    methodFor,
+)
+from conchlite.ssh.channel import SSHChannel
+from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.service import SSHService
+from conchlite.wire import connection, numbers
+from conchlite.wire.types import packBoolean, packString, packUInt32
+
+
+class Requests(SSHService):
+    """
+    The lower half of L{conchlite.ssh.connection.SSHConnection}: its table of
+    channels, and the requests.
+
+    @cvar maxGlobalRequests: the most global requests of the peer that may wait
+        for a reply.
+    @ivar channels: the channels by our numbers, those that are opening
+        included.
+    """
+
+    _log = Logger()
+
+    maxGlobalRequests = 64
+
+    protocolMessages: ClassVar[Mapping[int, str]] = {
+        number: numbers.messageName(number)
+        for number in (
+            numbers.MSG_USERAUTH_REQUEST,
+            *range(numbers.MSG_GLOBAL_REQUEST, numbers.MSG_REQUEST_FAILURE + 1),
+            *range(numbers.MSG_CHANNEL_OPEN, numbers.MSG_CHANNEL_FAILURE + 1),
+        )
+    }
+
+    def __init__(self) -> None:
+        self.channels: dict[int, SSHChannel] = {}
+        # Our requests that wait for replies, and the peer's global ones.
+        self._requests: dict[int | str, list[Deferred[str]]] = {}
+        self._globalRequests: list[Deferred[bytes]] = []
+        self._globalReplies: ReplyQueue[tuple[int, bytes]] = ReplyQueue(self.maxGlobalRequests)
+        # Why the service has stopped.
+        self._stopped: ConchError | None = None
+
+    @property
+    def deferreds(self) -> Mapping[int | str, Sequence[Deferred[str] | Deferred[bytes]]]:
+        """
+        The Deferreds that wait for replies, by the number of their channel;
+        those of global requests under C{"global"}.
+        """
+        return {**self._requests, "global": self._globalRequests}
+
+    @property
+    def localToRemoteChannel(self) -> Mapping[int, RemoteChannel]:
+        """
+        The peer's numbers of the channels by ours.
+        """
+        return {
+            number: channel._remoteChannel
+            for number, channel in self.channels.items()
+            if channel._remoteChannel is not None
+        }
+
+    @property
+    def channelsToRemoteChannel(self) -> Mapping[SSHChannel, RemoteChannel]:
+        """
+        The peer's numbers of the channels.
+        """
+        return {self.channels[number]: remote for number, remote in self.localToRemoteChannel.items()}
+
+    def _channel(self, recipientChannel: int) -> SSHChannel:
+        channel = self.channels.get(recipientChannel)
+        if channel is None:
+            raise UnexpectedMessage(f"a message for channel {recipientChannel}, which does not exist")
+        return channel
+
+    def _sendTo(self, channel: SSHChannel, number: int, rest: bytes = b"") -> None:
+        # A message of which only the recipient is the connection's business.
+        payload = packUInt32(cast(int, channel._remoteChannel)) + rest
+        if channel._corked is not None:
+            channel._corked.append((number, payload))
+        else:
+            self.transport.sendPacket(number, payload)
+
+    # Requests on a channel.
+
+    def sendRequest(
+        self, channel: SSHChannel, requestType: Text, data: bytes, wantReply: bool | int = False
+    ) -> Deferred[str] | None:
+        """
+        Send a request on a channel.
+
+        @param requestType: the request's name.
+        @param data: what belongs to it.
+        @param wantReply: whether the peer is to answer.
+        @return: L{None} without C{wantReply}, and if our side of the channel is
+            closed. Else a Deferred that fires with C{""} if the peer agrees. It
+            fails with L{conchlite.error.ChannelRequestFailed} if it refuses,
+            with L{conchlite.error.ChannelClosed} if the channel closes first,
+            and with what ended the connection. To cancel it makes the reply
+            go unseen.
+        @raise UsageError: the channel is not open yet.
+        """
+        life = channel._life
+        if life.state is ChannelState.OPENING:
+            raise UsageError(f"{channel} is not open yet")
+        if channel.localClosed:
+            return None
+        if not life.maySend(numbers.MSG_CHANNEL_REQUEST):
+            return fail(ChannelClosed("Channel closed.")) if wantReply else None
+        deferred: Deferred[str] | None = None
+        if wantReply:
+            deferred = Deferred()
+            self._requests.setdefault(cast(int, channel.id), []).append(deferred)
+        self._sendTo(
+            channel,
+            numbers.MSG_CHANNEL_REQUEST,
+            packString(asBytes(requestType)) + packBoolean(bool(wantReply)) + data,
+        )
+        return deferred
+
+    def ssh_CHANNEL_SUCCESS(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 5.4: a request of ours succeeded.
+        """
+        message = connection.ChannelSuccess.unpack(packet)
+        deferred = self._replied(message.recipientChannel, numbers.MSG_CHANNEL_SUCCESS)
+        if deferred is not None:
+            deferred.callback("")
+
+    def ssh_CHANNEL_FAILURE(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 5.4: a request of ours was refused.
+        """
+        message = connection.ChannelFailure.unpack(packet)
+        deferred = self._replied(message.recipientChannel, numbers.MSG_CHANNEL_FAILURE)
+        if deferred is not None:
+            deferred.errback(Failure(ChannelRequestFailed("channel request failed")))
+
+    def _replied(self, recipientChannel: int, number: int) -> Deferred[str] | None:
+        channel = self._channel(recipientChannel)
+        channel._life.received(number)
+        if channel._life.state in DEAF:
+            return None
+        waiting = self._requests.get(recipientChannel)
+        if not waiting:
+            raise UnexpectedMessage(f"{numbers.messageName(number)}, but no request waits for it")
+        return waiting.pop(0)
+
+    def ssh_CHANNEL_REQUEST(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 5.4: the peer sent a request on a channel.
+        """
+        message = connection.ChannelRequest.unpack(packet)
+        channel = self._channel(message.recipientChannel)
+        channel._life.received(numbers.MSG_CHANNEL_REQUEST)
+        if channel._incoming.deaf:
+            return
+        reply = channel._replies.asked() if message.wantReply else None
+        channel._cork()
+        try:
+            result = _ask(channel.requestReceived, message.requestType, message.requestData)
+            if isinstance(result, Deferred):
+                result.addBoth(self._requestDecided, channel, reply)
+            else:
+                self._requestDecided(result, channel, reply)
+        finally:
+            channel._uncork()
+
+    def _requestDecided(self, result: object, channel: SSHChannel, reply: Reply[bool] | None) -> None:
+        if isinstance(result, Failure) and not result.check(ConchError):
+            self._log.failure("a request on {channel} failed", result, channel=str(channel))
+        if reply is None:
+            return
+        for success in channel._replies.decided(reply, bool(result) and not isinstance(result, Failure)):
+            if channel._life.maySend(numbers.MSG_CHANNEL_SUCCESS):
+                number = cast(int, channel.id)
+                if success:
+                    self._cbChannelRequest(success, number)
+                else:
+                    self._ebChannelRequest(Failure(ConchError("failed request")), number)
+        channel._progress()
+
+    def _cbChannelRequest(self, result: object, localChannel: int) -> None:
+        # Conch's name; programs override it or call it.
+        if not result:
+            raise ConchError("failed request")
+        remote = self.channels[localChannel]._remoteChannel
+        self.transport.sendPacket(numbers.MSG_CHANNEL_SUCCESS, packUInt32(cast(int, remote)))
+
+    def _ebChannelRequest(self, result: Failure, localChannel: int) -> None:
+        remote = self.channels[localChannel]._remoteChannel
+        self.transport.sendPacket(numbers.MSG_CHANNEL_FAILURE, packUInt32(cast(int, remote)))
+
+    # Global requests.
+
+    def sendGlobalRequest(
+        self, request: Text, data: bytes, wantReply: bool | int = False
+    ) -> Deferred[bytes] | None:
+        """
+        Send a global request.
+
+        @param request: the request's name.
+        @param data: what belongs to it.
+        @param wantReply: whether the peer is to answer.
+        @return: L{None} without C{wantReply}. Else a Deferred that fires with
+            what came with the reply. It fails with
+            L{conchlite.error.GlobalRequestFailed} if the peer refuses, and
+            with what ended the connection. To cancel it makes the reply go
+            unseen.
+        """
+        if wantReply and self._stopped is not None:
+            return fail(self._stopped)
+        deferred: Deferred[bytes] | None = None
+        if wantReply:
+            deferred = Deferred()
+            self._globalRequests.append(deferred)
+        message = connection.GlobalRequest(asBytes(request), bool(wantReply), data)
+        self.transport.sendPacket(numbers.MSG_GLOBAL_REQUEST, message.pack())
+        return deferred
+
+    def ssh_REQUEST_SUCCESS(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 4: a global request of ours succeeded.
+        """
+        self._globalReplied(numbers.MSG_REQUEST_SUCCESS).callback(packet)
+
+    def ssh_REQUEST_FAILURE(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 4: a global request of ours was refused.
+        """
+        error = GlobalRequestFailed("global request failed", packet)
+        self._globalReplied(numbers.MSG_REQUEST_FAILURE).errback(Failure(error))
+
+    def _globalReplied(self, number: int) -> Deferred[bytes]:
+        if not self._globalRequests:
+            raise UnexpectedMessage(f"{numbers.messageName(number)}, but no request waits for it")
+        return self._globalRequests.pop(0)
+
+    def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
+        """
+        RFC 4254 section 4: the peer sent a global request.
+        """
+        message = connection.GlobalRequest.unpack(packet)
+        reply = self._globalReplies.asked() if message.wantReply else None
+        result = _ask(self.gotGlobalRequest, message.requestName, message.requestData)
+        if isinstance(result, Deferred):
+            result.addBoth(self._globalDecided, reply)
+        else:
+            self._globalDecided(result, reply)
+
+    def gotGlobalRequest(self, globalType: bytes, data: bytes) -> object:
+        """
+        The peer sent a global request: the avatar is asked, or, where there is
+        none, the method C{global_} with the name behind it and C{_} for what
+        is not a letter or a digit.
+
+        @return: false to refuse; true to agree; a tuple of a true value and
+            the bytes that belong to the reply; or a Deferred of one of these.
+            An exception refuses.
+        """
+        avatar = self.transport.avatar
+        if avatar is not None:
+            return avatar.gotGlobalRequest(globalType, data)
+        method = methodFor(self, "global_", globalType)
+        return False if method is None else method(data)
+
+    def _globalDecided(self, result: object, reply: Reply[tuple[int, bytes]] | None) -> None:
+        answer = (numbers.MSG_REQUEST_FAILURE, b"")
+        if isinstance(result, Failure):
+            if not result.check(ConchError):
+                self._log.failure("a global request failed", result)
+        elif isinstance(result, tuple):
+            agreed, data = result
+            if agreed:
+                answer = (numbers.MSG_REQUEST_SUCCESS, data)
+        elif result:
+            answer = (numbers.MSG_REQUEST_SUCCESS, b"")
+        if reply is not None:
+            for number, data in self._globalReplies.decided(reply, answer):
+                if self._stopped is None:
+                    self.transport.sendPacket(number, data)
+
+    def _failGlobalRequests(self, error: ConchError) -> None:
+        waiting, self._globalRequests = self._globalRequests, []
+        for deferred in waiting:
+            deferred.errback(Failure(error))
+
+    def _failRequests(self, number: int) -> None:
+        for deferred in self._requests.pop(number, ()):
+            deferred.errback(Failure(self._stopped or ChannelClosed("Channel closed.")))
+
+
+def _ask(callback: Callable[[bytes, bytes], object], name: bytes, data: bytes) -> object:
+    # What a request's method returns; an exception becomes a Failure, and the
+    # request is refused. Data that cannot be parsed is the peer's fault.
+    try:
+        return callback(name, data)
+    except MalformedMessage:
+        raise
+    except Exception:  # noqa: BLE001  the caller logs it
+        return Failure()
