@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, cast
+from typing import cast
 
 from twisted.python import usage
 from twisted.python.reflect import namedModule
 
 from conchlite.commands import COMMANDS, Command
-from conchlite.commands.oneshot import STATUS_USAGE, ICommandReactor, OneShotService, printVersion
+from conchlite.commands.oneshot import STATUS_USAGE, CommandLine, ICommandReactor, OneShotService
 from conchlite.commands.streams import complain
 
 
@@ -25,7 +25,7 @@ def _optionsOf(command: Command) -> usage.Options:
     return cast(usage.Options, namedModule(command.module).Options())
 
 
-class Options(usage.Options):
+class Options(CommandLine):
     """
     The options before the subcommand, and the table of subcommands.
     """
@@ -42,20 +42,11 @@ class Options(usage.Options):
         "cannot be understood."
     )
 
-    def __init__(self) -> None:
-        usage.Options.__init__(self)
-
-    def opt_version(self) -> NoReturn:
-        """
-        Print the version and exit.
-        """
-        printVersion()
-
     def getSynopsis(self) -> str:
         """
         How to call it, as far as the command line is known.
         """
-        synopsis = super().getSynopsis()
+        synopsis = CommandLine.getSynopsis(self)
         return synopsis if self.subCommand else synopsis + " command [command options]"
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -74,6 +65,9 @@ class Options(usage.Options):
             raise SystemExit(STATUS_USAGE) from None
 
     def postOptions(self) -> None:
+        """
+        Insist on a command.
+        """
         if self.subCommand is None:
             raise usage.UsageError("which command? " + ", ".join(command.name for command in COMMANDS))
 

@@ -59,15 +59,40 @@ class ICommandReactor(ITerminalReactor, IReactorTime, IReactorFromThreads):
     """
 
 
-def printVersion() -> NoReturn:
+class CommandLine(usage.Options):
     """
-    Print conchlite's version and Twisted's, and exit.
+    Options that explain themselves on standard output, even where nobody reads
+    all of it.
     """
-    writeLine(f"conchlite {conchliteVersion} (Twisted {twistedVersion})")
+
+    # Without it, usage shows the docstring of whatever program is running.
+    longdesc = ""
+
+    def __init__(self) -> None:
+        usage.Options.__init__(self)
+
+    def opt_help(self) -> NoReturn:
+        """
+        Print this help and exit.
+        """
+        _explain(str(self))
+
+    def opt_version(self) -> NoReturn:
+        """
+        Print the version and exit.
+        """
+        _explain(f"conchlite {conchliteVersion} (Twisted {twistedVersion})")
+
+
+def _explain(text: str) -> NoReturn:
+    try:
+        writeLine(text.rstrip())
+    except OSError as e:
+        raise SystemExit(1) from e
     raise SystemExit(0)
 
 
-class OneShotOptions(usage.Options):
+class OneShotOptions(CommandLine):
     """
     The options of a command that does one thing and ends.
 
@@ -76,19 +101,7 @@ class OneShotOptions(usage.Options):
 
     optFlags: ClassVar[list[list[str | None]]] = [["verbose", "v", "Show the log on standard error."]]
 
-    # Without it, usage shows the docstring of whatever program is running.
-    longdesc = ""
-
     hosted = False
-
-    def __init__(self) -> None:
-        usage.Options.__init__(self)
-
-    def opt_version(self) -> NoReturn:
-        """
-        Print the version and exit.
-        """
-        printVersion()
 
     def postOptions(self) -> None:
         """

@@ -168,6 +168,8 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     try:
         connection = await connecting.connect(endpoint)
     except AuthenticationFailed as e:
+        if b"password" in e.methods and not options["password"]:
+            notes.append("--password would ask for one")
         raise ConchError("; ".join([str(e), *notes])) from e
     try:
         return await _runCommand(options, reactor, connection)
