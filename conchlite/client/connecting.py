@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReac
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
-from conchlite.client.hostkeys import HostKeys
+from conchlite.client.hostkeys import HostKeyPolicy
 from conchlite.error import CannotConnect, ConchError, safe
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.transport import SSHClientTransport
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 class ClientTransport(SSHClientTransport):
     """
-    Trusts whom the known hosts know, and tells how it goes.
+    Trusts whom the policy trusts, and tells how it goes.
 
     @ivar connecting: to whom.
     """
@@ -39,7 +39,7 @@ class ClientTransport(SSHClientTransport):
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: Fingerprint) -> Deferred[object]:
         """
-        Ask the known hosts files, and nobody else.
+        Ask the policy, and nobody else.
         """
         return execute(self.connecting.verify, hostKey)
 
@@ -117,13 +117,14 @@ class Connecting:
         self,
         host: str,
         port: int,
-        hostKeys: HostKeys,
+        hostKeys: HostKeyPolicy,
         makeUserAuth: Callable[[ClientConnection], SSHUserAuthClient],
         clock: IReactorTime,
         timeoutSeconds: float = 30,
     ) -> None:
         """
         @param host: the server, as the known hosts name it.
+        @param hostKeys: whom to trust.
         @param makeUserAuth: makes the service that logs in and then starts
             the connection that it is given.
         @param timeoutSeconds: how long it may take until the server has

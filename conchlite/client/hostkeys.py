@@ -1,9 +1,10 @@
 """
-The verdict on a server's host key, from the known hosts files alone.
+The verdict on a server's host key.
 
-A key that no file has for the host is refused, and so is one that differs from
-what a file has: nobody is asked, and nothing is learned. Each refusal names the
-key's fingerprint, the file and the line, and the command that sets it right.
+With known hosts files, a key that no file has for the host is refused, and so
+is one that differs from what a file has: nobody is asked, and nothing is
+learned. Each refusal names the key's fingerprint, the file and the line, and
+the command that sets it right.
 """
 
 from __future__ import annotations
@@ -11,17 +12,73 @@ from __future__ import annotations
 import binascii
 import shlex
 from collections.abc import Sequence
+from hmac import compare_digest
 from pathlib import Path
+from typing import Protocol
 
 from twisted.python.filepath import FilePath
 
 from conchlite.algorithms.catalogue import keyTypeOfSignature
 from conchlite.client.hostentries import REVOKED, fingerprint, hostPattern, keyTypeOf
 from conchlite.client.knownhosts import KnownHostsFile
-from conchlite.error import HostKeyChanged, HostKeyUnknown, safe
+from conchlite.error import HostKeyChanged, HostKeyRejected, HostKeyUnknown, safe
 
 #: Where OpenSSH's own client looks: the user's file and the machine's.
 DEFAULT_PATHS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
+
+
+class HostKeyPolicy(Protocol):
+    """
+    Whom a client trusts.
+    """
+
+    def verify(self, host: str, port: int, hostKey: bytes) -> None:
+        """
+        Return where the server is the one that is meant.
+
+        @param hostKey: the key's blob, of which the server has proved that it is its own.
+        @raise HostKeyRejected: it is not.
+        """
+
+    def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
+        """
+        The signature algorithms to offer for the host's key, most preferred first.
+        """
+
+
+class PinnedFingerprint:
+    """
+    Trusts the one key that has this fingerprint.
+
+    @ivar verified: whether a server has shown it.
+    """
+
+    def __init__(self, sha256: str) -> None:
+        """
+        @param sha256: the fingerprint as ssh(1) shows it: C{SHA256:} and base64.
+        """
+        self._sha256 = sha256
+        self.verified = False
+
+    def verify(self, host: str, port: int, hostKey: bytes) -> None:
+        """
+        Return where the key has the fingerprint.
+
+        @raise HostKeyRejected: it has another one.
+        """
+        offered = fingerprint(hostKey)
+        if not compare_digest(offered, self._sha256):
+            raise HostKeyRejected(
+                f"the host key of {safe(hostPattern(host, port))} has the fingerprint {offered}, "
+                f"and not {self._sha256}"
+            )
+        self.verified = True
+
+    def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
+        """
+        As they are: of what type the key is, a fingerprint does not tell.
+        """
+        return list(algorithms)
 
 
 class HostKeys:
@@ -48,7 +105,7 @@ class HostKeys:
         """
         Return where the host is known to have this key.
 
-        @param hostKey: the key's blob, of which the server has proved that it is its own.
+        @param hostKey: the key's blob.
         @raise HostKeyUnknown: no file has a key of this type for the host.
         @raise HostKeyChanged: they have other keys of this type.
         @raise HostKeyRejected: the key is marked as revoked.

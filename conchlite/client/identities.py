@@ -28,37 +28,41 @@ MAXIMUM_PASSPHRASES = 3
 
 class Identity:
     """
-    A file with a private key.
+    A private key, which may be in a file and encrypted.
 
-    @ivar path: where it is.
+    @ivar path: the file; empty for a key that is in none.
     @ivar private: the private key; L{None} while it is encrypted.
     @ivar public: the public key; L{None} if that is encrypted with it, and
         there is no file C{.pub} beside it.
     """
 
-    def __init__(self, path: str) -> None:
-        """
-        Read the file, as far as that goes without a passphrase.
+    def __init__(self, private: Key | None, path: str = "") -> None:
+        self.path = path
+        self.private = private
+        self.public = private.public() if private is not None else self._publicFile()
 
+    @classmethod
+    def fromFile(cls, path: str) -> Identity:
+        """
+        Read a file, as far as that goes without a passphrase.
+
+        @param path: the file's path; C{~} is the user's home.
         @raise ConchError: it cannot be read, or is no private key.
         """
         from conchlite.ssh.keys import Key
 
-        self.path = str(Path(path).expanduser())
-        self.private: Key | None = None
-        self.public: Key | None = None
+        path = str(Path(path).expanduser())
         try:
-            self.private = Key.fromFile(self.path)
+            key = Key.fromFile(path)
         except EncryptedKeyError:
-            self.public = self._publicFile()
+            return cls(None, path)
         except OSError as e:
-            raise ConchError(f"identity {self.path}: {e.strerror}") from e
+            raise ConchError(f"identity {path}: {e.strerror}") from e
         except BadKeyError as e:
             raise BadKeyError(f"identity {e}") from e
-        else:
-            if self.private.isPublic():
-                raise BadKeyError(f"identity {self.path}: a public key, where a private one belongs")
-            self.public = self.private.public()
+        if key.isPublic():
+            raise BadKeyError(f"identity {path}: a public key, where a private one belongs")
+        return cls(key, path)
 
     def _publicFile(self) -> Key | None:
         from conchlite.ssh.keys import Key
@@ -93,7 +97,7 @@ def defaultIdentities() -> list[Identity]:
     found = []
     for path in DEFAULT_PATHS:
         try:
-            found.append(Identity(path))
+            found.append(Identity.fromFile(path))
         except ConchError:
             # Nobody asked for this one by name.
             pass
@@ -113,19 +117,20 @@ class IdentityUserAuth(SSHUserAuthClient):
         host: str,
         instance: SSHService,
         identities: Sequence[Identity],
-        terminal: Terminal,
+        terminal: Terminal | None = None,
         password: bool = False,
     ) -> None:
         """
         @param host: the server's name, for the prompts.
-        @param terminal: where passphrases and the password are asked for.
+        @param terminal: where passphrases and the password are asked for;
+            L{None} for nowhere.
         @param password: whether to ask for a password when no key will do.
         """
         super().__init__(user, instance)
         self._who = f"{safe(user)}@{safe(host)}"
         self._waiting = list(identities)
         self._current: Identity | None = None
-        self._terminal = terminal
+        self._terminal = terminal if terminal is not None and terminal.isThere() else None
         self._password = password
         self.notes: list[str] = []
 
@@ -157,7 +162,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         return identity.private if identity is not None else None
 
     async def _unlock(self, identity: Identity) -> None:
-        if not self._terminal.isThere():
+        if self._terminal is None:
             self.notes.append(
                 f"identity {identity.path} is encrypted, and there is no terminal to ask for its passphrase"
             )
@@ -185,14 +190,14 @@ class IdentityUserAuth(SSHUserAuthClient):
         """
         if not self._password or prompt is not None:
             return None
-        if not self._terminal.isThere():
+        if self._terminal is None:
             self.notes.append("there is no terminal to ask for a password")
             return None
-        return Deferred.fromCoroutine(self._askPassword())
+        return Deferred.fromCoroutine(self._askPassword(self._terminal))
 
-    async def _askPassword(self) -> Text | None:
+    async def _askPassword(self, terminal: Terminal) -> Text | None:
         try:
-            return await self._terminal.ask(f"Password of {self._who}: ")
+            return await terminal.ask(f"Password of {self._who}: ")
         except NoAnswer:
             self.notes.append("no password was given")
             return None

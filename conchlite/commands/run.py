@@ -144,7 +144,7 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     from conchlite.client.terminal import Terminal
 
     paths = options["identity"]
-    identities = [Identity(path) for path in paths] if paths else defaultIdentities()
+    identities = [Identity.fromFile(path) for path in paths] if paths else defaultIdentities()
     terminal = Terminal(reactor)
     notes: list[str] = []
 
