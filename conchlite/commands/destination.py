@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from twisted.internet.abstract import isIPv6Address
 from twisted.python.usage import UsageError
 
 from conchlite.error import safe
@@ -38,8 +39,9 @@ def parseDestination(text: str) -> Destination:
     elif rest.count(":") == 1:
         host, _, port = rest.partition(":")
     else:
-        # Several colons, and no brackets: an IPv6 address.
         host, port = rest, None
+        if ":" in host and not isIPv6Address(host):
+            raise UsageError(f"neither host:port nor an IPv6 address: {safe(host)}")
     return Destination(
         checkName("host", host),
         None if port is None else parsePort(port),
