@@ -1,0 +1,745 @@
+"""
+The transport as a protocol: who is asked, what is sent, how it ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.error import (
+    BadMAC,
+    BadVersion,
+    ConchError,
+    ConnectionEnded,
+    Disconnected,
+    HostKeyRejected,
+    NoCommonAlgorithm,
+    UnexpectedMessage,
+    UnknownService,
+    UsageError,
+)
+from conchlite.ssh import transport
+from conchlite.ssh.address import SSHTransportAddress
+from conchlite.ssh.common import NS
+from conchlite.ssh.keys import Key
+from conchlite.ssh.transportbase import CLOSE_SECONDS
+from tests.ssh.links import HOST_KEY, Client, Link, RecordingService, Server, ServerFactory
+
+
+class HandshakeTests(SynchronousTestCase):
+    def test_secure(self) -> None:
+        link = Link().secure()
+        self.assertEqual([HOST_KEY.public().blob()], [blob for blob, _ in link.client.asked])
+        self.assertEqual(1, link.client.secure)
+        self.assertEqual(link.client.sessionID, link.server.sessionID)
+        self.assertEqual(b"mlkem768x25519-sha256", link.client.kexAlg)
+        self.assertEqual(b"ssh-ed25519", link.client.keyAlg)
+        self.assertEqual(b"aes128-gcm@openssh.com", link.client.currentEncryptions.outCipType)
+        self.assertEqual(b"none", link.client.outgoingCompressionType)
+        self.assertEqual(link.server.ourVersionString, link.client.otherVersionString)
+        self.assertTrue(link.client.gotVersion)
+        for direction in ("in", "out", "both"):
+            self.assertTrue(link.client.isEncrypted(direction))
+            self.assertTrue(link.server.isVerified(direction))
+        self.assertRaises(TypeError, link.client.isEncrypted, "sideways")
+        self.assertIn(b"ssh-ed25519", link.client.peerExtensions[b"server-sig-algs"].split(b","))
+
+    def test_beforeTheConnection(self) -> None:
+        """
+        What a transport tells can be asked for before there is a connection.
+        """
+        client = Client()
+        self.assertEqual((b"", b"", None), (client.sessionID, client.otherVersionString, client.negotiated))
+        self.assertFalse(client.isEncrypted())
+        self.assertEqual(client._KEY_EXCHANGE_NONE, client._keyExchangeState)
+
+    def test_fingerprint(self) -> None:
+        """
+        The fingerprint is the MD5 form, equal as text and as bytes, and has
+        the SHA-256 form beside it.
+        """
+        link = Link().secure()
+        [(_, fingerprint)] = link.client.asked
+        self.assertEqual(HOST_KEY.fingerprint(), fingerprint)
+        self.assertEqual(fingerprint, HOST_KEY.fingerprint().encode("ascii"))
+        self.assertTrue(fingerprint.sha256.startswith("SHA256:"))
+
+    def test_plainInitIsNotNeeded(self) -> None:
+        """
+        A subclass that defines __init__ without calling ours works, as those
+        written for Conch do. So does one whose lists are replaced on the
+        instance.
+        """
+        link = Link()
+        link.client.supportedCiphers = [b"aes256-ctr"]
+        link.client.supportedMACs = [b"hmac-sha2-512"]
+        link.secure()
+        self.assertEqual(b"aes256-ctr", link.client.currentEncryptions.inCipType)
+        self.assertEqual(b"hmac-sha2-512", link.server.currentEncryptions.inMACType)
+
+    def test_slowVerdict(self) -> None:
+        """
+        D1: the verdict takes its time, and the server's packets behind it
+        wait.
+        """
+        client = Client()
+        client.verdict = Deferred()
+        link = Link(client).secure()
+        self.assertEqual((1, 0), (len(client.asked), client.secure))
+        link.clock.advance(1)
+        client.verdict.callback(True)
+        self.assertEqual(1, client.secure)
+        link.flush()
+        self.assertTrue(link.server.isEncrypted("both"))
+        self.assertIn(b"server-sig-algs", client.peerExtensions)
+
+    def test_verdicts(self) -> None:
+        """
+        security.md row 48: True, or 1 as the howto has it, is yes. Everything
+        else ends the connection with reason 9.
+        """
+        for verdict, good in (
+            (True, True),
+            (1, True),
+            (None, False),
+            (False, False),
+            (0, False),
+            ("yes", False),
+            (b"", False),
+            (2, False),
+        ):
+            client = Client()
+            client.verdict = succeed(verdict)
+            link = Link(client).secure()
+            self.assertEqual(int(good), client.secure, verdict)
+            if not good:
+                self.assertEqual([(9, b"bad host key")], link.server.errors)
+                self.assertIsInstance(client.closeReason.value, HostKeyRejected)
+
+    def test_failingVerdicts(self) -> None:
+        for error, logged in ((ConchError("bad key"), 0), (MemoryError("gone"), 1)):
+            client = Client()
+            client.verdict = fail(error)
+            link = Link(client).secure()
+            self.assertEqual(0, client.secure)
+            self.assertEqual([(9, b"bad host key")], link.server.errors)
+            self.assertIsInstance(client.closeReason.value, HostKeyRejected)
+            self.assertIn(str(error.args[0]), str(client.closeReason.value))
+            self.assertEqual(logged, len(self.flushLoggedErrors(MemoryError)))
+
+    def test_raisingVerdict(self) -> None:
+        class Raises(Client):
+            def verifyHostKey(self, hostKey: bytes, fingerprint: Any) -> Any:
+                raise ConchError("no")
+
+        link = Link(Raises()).secure()
+        self.assertIsInstance(link.client.closeReason.value, HostKeyRejected)
+
+    def test_nobodyVerifies(self) -> None:
+        """
+        As it stands, a client refuses every server.
+        """
+
+        class Plain(transport.SSHClientTransport):
+            pass
+
+        link = Link(Plain()).secure()
+        self.assertIsInstance(link.client.closeReason.value, HostKeyRejected)
+        self.assertIn("override verifyHostKey", str(link.client.closeReason.value))
+        self.assertEqual([(9, b"bad host key")], link.server.errors)
+
+    def test_verdictAfterTheEnd(self) -> None:
+        """
+        The connection goes while the user thinks; his answer changes nothing.
+        """
+        client = Client()
+        client.verdict = Deferred()
+        link = Link(client).secure()
+        link.serverIO.abortConnection()
+        link.flush()
+        client.verdict.callback(True)
+        self.assertEqual(0, client.secure)
+        self.assertIsInstance(client.closeReason.value, ConnectionEnded)
+
+    def test_connectionSecureFails(self) -> None:
+        class Fails(Client):
+            def connectionSecure(self) -> None:
+                raise ValueError("a defect of the program")
+
+        link = Link(Fails()).secure()
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+        self.assertEqual([(11, b"internal error")], link.server.errors)
+        self.assertIn("a defect of the program", str(link.client.closeReason.value))
+
+    def test_weakHostKey(self) -> None:
+        """
+        security.md row 51: an RSA host key below the floor ends with reason 9
+        and names the attribute that lowers the floor.
+        """
+        weak = Key.generate("rsa", 1024)
+        for floor, secure in ((2048, 0), (1024, 1)):
+            factory = ServerFactory()
+            factory.privateKeys = {b"ssh-rsa": weak}
+            client = Client()
+            client.minimumRSABits = floor
+            link = Link(client, factory).secure()
+            self.assertEqual(secure, client.secure)
+        client = Client()
+        link = Link(client, factory).secure()
+        self.assertEqual([(9, b"bad host key")], link.server.errors)
+        self.assertIsInstance(client.closeReason.value, HostKeyRejected)
+        self.assertIn("1024", str(client.closeReason.value))
+        self.assertIn("minimumRSABits", str(client.closeReason.value))
+
+    def test_asynchronousSignature(self) -> None:
+        """
+        The host key may sign in its own time, as one in an agent does.
+        """
+        waiting: list[tuple[Deferred[bytes], bytes, bytes]] = []
+
+        class Slow:
+            def sign(self, data: bytes, algorithm: bytes) -> Deferred[bytes]:
+                deferred: Deferred[bytes] = Deferred()
+                waiting.append((deferred, data, algorithm))
+                return deferred
+
+        factory = ServerFactory()
+        factory.publicKeys = {b"ssh-ed25519": HOST_KEY.public()}
+        factory.privateKeys = {b"ssh-ed25519": Slow()}
+        link = Link(factory=factory).secure()
+        self.assertEqual(0, link.client.secure)
+        [(deferred, data, algorithm)] = waiting
+        deferred.callback(HOST_KEY.sign(data, algorithm))
+        link.flush()
+        self.assertEqual(1, link.client.secure)
+
+    def test_failingSignature(self) -> None:
+        class Broken:
+            def sign(self, data: bytes, algorithm: bytes) -> Deferred[bytes]:
+                return fail(ValueError("no card"))
+
+        factory = ServerFactory()
+        factory.publicKeys = {b"ssh-ed25519": HOST_KEY.public()}
+        factory.privateKeys = {b"ssh-ed25519": Broken()}
+        link = Link(factory=factory).secure()
+        self.assertEqual([(3, b"key exchange failed")], link.client.errors)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+
+
+class ReexchangeTests(SynchronousTestCase):
+    def test_askedOnce(self) -> None:
+        """
+        D2: neither verifyHostKey nor connectionSecure is called again.
+        """
+        link = Link().secure()
+        for starter in (link.client, link.server, link.client):
+            starter.sendKexInit()
+            link.flush()
+            self.assertEqual(starter._KEY_EXCHANGE_NONE, starter._keyExchangeState)
+        self.assertEqual((1, 1), (len(link.client.asked), link.client.secure))
+
+    def test_whileOneRuns(self) -> None:
+        link = Link().secure()
+        link.client.sendKexInit()
+        self.assertEqual(link.client._KEY_EXCHANGE_REQUESTED, link.client._keyExchangeState)
+        self.assertRaises(UsageError, link.client.sendKexInit)
+
+    def test_servicesAreTold(self) -> None:
+        """
+        A service is told to hold its data while keys are exchanged.
+        """
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        self.assertTrue(client.canWrite)
+        client.sendKexInit()
+        self.assertFalse(client.canWrite)
+        self.assertEqual(["started", "pause"], client.requested.calls)
+        link.flush()
+        self.assertEqual(["started", "pause", "resume"], client.requested.calls)
+        self.assertEqual(["started", "pause", "resume"], link.factory.started[0].calls)
+
+    def test_delayedKexInit(self) -> None:
+        """
+        A server that says nothing until the client has spoken, as honeypots
+        do: ssh_KEXINIT calls sendKexInit when nothing is going on.
+        """
+
+        class Late(Server):
+            def sendKexInit(self) -> None:
+                if self.gotVersion:
+                    super().sendKexInit()
+
+        factory = ServerFactory()
+        factory.protocol = Late
+        link = Link(factory=factory).secure()
+        self.assertEqual(1, link.client.secure)
+
+    def test_heldAnswers(self) -> None:
+        """
+        security.md row 28: a peer that ignores our KEXINIT and goes on asking
+        for answers does not fill our memory.
+        """
+
+        class Answering(RecordingService):
+            def packetReceived(self, messageNum: int, packet: bytes) -> None:
+                self.transport.sendPacket(messageNum, packet)
+
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        service = Answering()
+        link.server.setService(service)
+        link.server.sendKexInit()
+        link.serverIO.getOutBuffer()
+        for _ in range(20):
+            client.sendPacket(50, b"x" * 30_000)
+            data, link.clientIO.stream[:] = b"".join(link.clientIO.stream), []
+            link.server.dataReceived(data)
+        self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
+        self.assertLess(link.server._layer.heldBytes, 300_000)
+
+
+class ServiceTests(SynchronousTestCase):
+    def test_requestAndAccept(self) -> None:
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        self.assertIs(client.requested, client.service)
+        self.assertIs(client.requested, client.instance)
+        self.assertEqual(["started"], client.requested.calls)
+        client.sendPacket(60, b"hello")
+        link.server.sendPacket(61, b"there")
+        link.flush()
+        self.assertEqual([(61, b"there")], client.requested.calls[1:])
+        self.assertEqual(["started", (60, b"hello")], link.factory.started[0].calls)
+
+    def test_unknownService(self) -> None:
+        client = Client()
+        client.requested = RecordingService()
+        client.requested.name = "ssh-nonsense"
+        link = Link(client).secure()
+        self.assertEqual([(7, b"service not available")], client.errors)
+        self.assertEqual([], client.requested.calls)
+        self.assertIsInstance(link.server.closeReason.value, UnknownService)
+        self.assertIsInstance(client.closeReason.value, Disconnected)
+        self.assertEqual(7, client.closeReason.value.reason)
+
+    def test_wrongAccept(self) -> None:
+        """
+        An acceptance of what was not requested, or of nothing at all.
+        """
+        for requested in (None, RecordingService()):
+            client = Client()
+            link = Link(client).secure()
+            if requested is not None:
+                client.instance = requested
+            link.server.sendPacket(transport.MSG_SERVICE_ACCEPT, NS("ssh-other"))
+            link.flush()
+            self.assertIsInstance(client.closeReason.value, UnexpectedMessage)
+
+    def test_acceptWithoutName(self) -> None:
+        """
+        Very old servers leave out the name of what they accept.
+        """
+        client = Client()
+        link = Link(client).secure()
+        client.instance = RecordingService()
+        link.server.sendPacket(transport.MSG_SERVICE_ACCEPT, b"")
+        link.flush()
+        self.assertEqual(["started"], client.instance.calls)
+
+    def test_replaced(self) -> None:
+        client = Client()
+        client.requested = RecordingService()
+        Link(client).secure()
+        other = RecordingService()
+        client.setService(other)
+        self.assertEqual(["started", "stopped"], client.requested.calls)
+        self.assertEqual(["started"], other.calls)
+        self.assertIsNone(client.closeReason)
+
+    def test_messageWithoutService(self) -> None:
+        """
+        security.md rows 52 and 53: no message of a service before there is
+        one.
+        """
+        link = Link().secure()
+        link.client.sendPacket(50, b"")
+        link.flush()
+        self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
+
+    def test_dataPath(self) -> None:
+        """
+        A message on the data path skips packetReceived, and gets a view.
+        """
+        seen: list[object] = []
+
+        class Fast(RecordingService):
+            def dataPath(self) -> Any:
+                return {61: seen.append}
+
+        client = Client()
+        client.requested = Fast()
+        link = Link(client).secure()
+        link.server.sendPackets([(b"\x3d", b"fa", memoryview(b"st")), (b"\x3e", b"slow")])
+        link.flush()
+        self.assertEqual([b"fast"], [bytes(view) for view in seen])
+        self.assertIs(memoryview, type(seen[0]))
+        self.assertEqual(["started", (62, b"slow")], client.requested.calls)
+
+    def test_overridesAreHonoured(self) -> None:
+        """
+        dispatchMessage and sendPacket of a subclass see every message.
+        """
+        seen: list[Any] = []
+
+        class Watching(Client):
+            def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+                seen.append(("in", messageNum, payload))
+                super().dispatchMessage(messageNum, payload)
+
+            def sendPacket(self, messageType: int, payload: bytes) -> None:
+                seen.append(("out", messageType, payload))
+                super().sendPacket(messageType, payload)
+
+        class Fast(RecordingService):
+            def dataPath(self) -> Any:
+                return {61: lambda view: self.calls.append("fast")}
+
+        client = Watching()
+        client.requested = Fast()
+        link = Link(client).secure()
+        link.server.sendPacket(61, b"x")
+        client.sendPackets([(b"\x3c", b"ab"), (b"\x3d",)])
+        link.flush()
+        self.assertIn(("in", 61, b"x"), seen)
+        self.assertEqual([("out", 60, b"ab"), ("out", 61, b"")], [s for s in seen if s[0] == "out"][-2:])
+        self.assertEqual([(60, b"ab"), (61, b"")], link.factory.started[0].calls[1:])
+
+    def test_handlersByName(self) -> None:
+        """
+        A subclass may take a message of the transport itself.
+        """
+
+        class Counting(Server):
+            offers = 0
+
+            def ssh_KEXINIT(self, packet: bytes) -> None:
+                self.offers += 1
+                super().ssh_KEXINIT(packet)
+
+        factory = ServerFactory()
+        factory.protocol = Counting
+        link = Link(factory=factory).secure()
+        link.client.sendKexInit()
+        link.flush()
+        self.assertEqual(2, link.server.offers)
+
+    def test_unknownMessage(self) -> None:
+        """
+        security.md row 17: UNIMPLEMENTED names the sequence number of the
+        message that was not known. (Conch is off by one.)
+        """
+        numbers: list[int] = []
+
+        class Told(Client):
+            def receiveUnimplemented(self, seqnum: int) -> None:
+                numbers.append(seqnum)
+
+        link = Link(Told()).secure()
+        expected = []
+        for _ in range(3):
+            link.client.sendIgnore(b"")
+            expected.append(link.client.outgoingPacketSequence)
+            link.client._layer.send([(b"\x13what is this",)])
+            link.client._flush()
+            link.flush()
+        self.assertEqual(expected, numbers)
+
+    def test_debugAndIgnore(self) -> None:
+        said: list[Any] = []
+
+        class Listening(Server):
+            def receiveDebug(self, alwaysDisplay: bool, message: bytes, lang: bytes) -> None:
+                said.append((alwaysDisplay, message, lang))
+
+        factory = ServerFactory()
+        factory.protocol = Listening
+        link = Link(factory=factory).secure()
+        link.client.sendIgnore(b"nothing")
+        link.client.sendDebug(b"something", True, b"en")
+        link.flush()
+        self.assertEqual([(True, b"something", b"en")], said)
+
+
+class PauseTests(SynchronousTestCase):
+    """
+    Law 6, as services use it.
+    """
+
+    def paused(self) -> tuple[Link, RecordingService, Deferred[None]]:
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        deferred: Deferred[None] = Deferred()
+        client.pauseWhile(deferred)
+        link.server.sendPackets([(b"\x3c", b"one"), (b"\x3d", b"two")])
+        link.flush()
+        return link, client.requested, deferred
+
+    def test_nothingIsRead(self) -> None:
+        _, service, deferred = self.paused()
+        self.assertEqual(["started"], service.calls)
+        deferred.callback(None)
+        self.assertEqual([(60, b"one"), (61, b"two")], service.calls[1:])
+
+    def test_callbacksFirst(self) -> None:
+        """
+        What waits for the Deferred runs before the next packet is read, even
+        what was added later than the pause.
+        """
+        _, service, deferred = self.paused()
+        deferred.addCallback(lambda _: service.calls.append("decided"))
+        deferred.callback(None)
+        self.assertEqual(["decided", (60, b"one"), (61, b"two")], service.calls[1:])
+
+    def test_nested(self) -> None:
+        link, service, deferred = self.paused()
+        other: Deferred[None] = Deferred()
+        link.client.pauseWhile(other)
+        deferred.callback(None)
+        self.assertEqual(["started"], service.calls)
+        other.errback(ConchError("no"))
+        self.failureResultOf(other, ConchError)
+        self.assertEqual([(60, b"one"), (61, b"two")], service.calls[1:])
+
+    def test_alreadyFired(self) -> None:
+        link, service, deferred = self.paused()
+        deferred.callback(None)
+        link.client.pauseWhile(succeed(None))
+        link.server.sendPacket(62, b"")
+        link.flush()
+        self.assertEqual((62, b""), service.calls[-1])
+
+    def test_tcpIsPaused(self) -> None:
+        """
+        More than a packet that waits pauses the connection below.
+        """
+        link, service, deferred = self.paused()
+        paused: list[str] = []
+        link.clientIO.pauseProducing = lambda: paused.append("pause")
+        link.clientIO.resumeProducing = lambda: paused.append("resume")
+        for _ in range(4):
+            link.server.sendPacket(62, bytes(30_000))
+            link.flush()
+        self.assertEqual(["pause"], paused)
+        deferred.callback(None)
+        self.assertEqual(["pause", "resume"], paused)
+        self.assertEqual(4, sum(call[0] == 62 for call in service.calls))
+
+
+class EndTests(SynchronousTestCase):
+    def test_loseConnection(self) -> None:
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        client.loseConnection()
+        link.flush()
+        self.assertEqual([(10, b"user closed connection")], link.server.errors)
+        self.assertEqual("stopped", client.requested.calls[-1])
+        self.assertEqual("stopped", link.factory.started[0].calls[-1])
+        self.assertIsInstance(client.closeReason.value, Disconnected)
+        self.assertEqual(10, link.server.closeReason.value.reason)
+        self.assertEqual([], link.clock.getDelayedCalls())
+
+    def test_onlyOnce(self) -> None:
+        link = Link().secure()
+        link.client.sendDisconnect(11, b"first")
+        link.client.sendDisconnect(2, b"second")
+        link.client.loseConnection()
+        link.client.sendPacket(50, b"too late")
+        link.flush()
+        self.assertEqual([(11, b"first")], link.server.errors)
+        self.assertEqual(11, link.client.closeReason.value.reason)
+
+    def test_peerDoesNotClose(self) -> None:
+        """
+        A peer that does not take the DISCONNECT is aborted in the end.
+        """
+        link = Link().secure()
+        aborted: list[float] = []
+        link.clientIO.abortConnection = lambda: aborted.append(link.clock.seconds())
+        link.client.loseConnection()
+        link.clock.pump([CLOSE_SECONDS / 2, CLOSE_SECONDS / 2, 1])
+        self.assertEqual([CLOSE_SECONDS], aborted)
+
+    def test_connectionLost(self) -> None:
+        """
+        What waits fails with what ended the connection, and the user is logged
+        out once.
+        """
+        link = Link().secure()
+        logouts: list[int] = []
+        link.server.logoutFunction = lambda: logouts.append(1)
+        link.clientIO.abortConnection()
+        link.flush()
+        self.assertEqual([1], logouts)
+        self.assertIsInstance(link.server.closeReason.value, ConnectionEnded)
+        self.assertEqual([], link.clock.getDelayedCalls())
+
+    def test_abort(self) -> None:
+        link = Link().secure()
+        link.client.abortConnection()
+        link.flush()
+        self.assertEqual([], link.server.errors)
+        self.assertIsInstance(link.server.closeReason.value, ConnectionEnded)
+
+    def test_brokenProtocol(self) -> None:
+        """
+        A flipped bit: one DISCONNECT with its reason, a fixed text, a typed
+        error for everything that waits, and nothing more is read.
+        """
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        client.sendPackets([(b"\x3c", b"one"), (b"\x3d", b"two")])
+        data = bytearray(b"".join(link.clientIO.stream))
+        link.clientIO.stream[:] = []
+        data[20] ^= 1
+        link.server.dataReceived(bytes(data))
+        link.flush()
+        self.assertEqual([(5, b"bad MAC")], client.errors)
+        self.assertIsInstance(link.server.closeReason.value, BadMAC)
+        self.assertEqual(["started", "stopped"], link.factory.started[0].calls)
+
+    def test_nothingInCommon(self) -> None:
+        client = Client()
+        client.supportedCiphers = [b"aes128-ctr"]
+        factory = ServerFactory()
+        link = Link(client, factory)
+        link.server.supportedCiphers = [b"aes256-ctr"]
+        link.secure()
+        for end in (link.client, link.server):
+            error = end.closeReason.value
+            if isinstance(error, NoCommonAlgorithm):
+                self.assertEqual("encryption", error.kind)
+                self.assertIn("aes128-ctr", str(error))
+                self.assertIn("aes256-ctr", str(error))
+            else:
+                self.assertEqual(3, error.reason)
+
+    def test_badVersion(self) -> None:
+        """
+        security.md row 3: a line in clear, and nothing else.
+        """
+        tcp = StringTransport()
+        client = Client()
+        client.makeConnection(tcp)
+        tcp.clear()
+        client.dataReceived(b"SSH-1.5-old\r\n")
+        self.assertEqual(b"bad version\r\n", tcp.value())
+        self.assertTrue(tcp.disconnecting)
+        self.assertIsInstance(client.closeReason.value, BadVersion)
+
+    def test_peerTextIsSafe(self) -> None:
+        """
+        security.md row 130: the text of a DISCONNECT is escaped.
+        """
+        link = Link().secure()
+        link.server.sendDisconnect(2, b"\x1b[2Jgone\r\nforged: line \xff")
+        link.flush()
+        text = str(link.client.closeReason.value)
+        self.assertIn("\\x1b[2Jgone\\r\\nforged", text)
+        self.assertTrue(text.isprintable())
+
+    def test_writtenAtOnce(self) -> None:
+        """
+        What one read brings about goes out in one write.
+        """
+        writes: list[bytes] = []
+        link = Link()
+        link.start()
+        real = link.serverIO.write
+        link.serverIO.write = lambda data: (writes.append(data), real(data))
+        link.serverIO.writeSequence = lambda data: link.serverIO.write(b"".join(data))
+        link.flush()
+        # REPLY, NEWKEYS and EXT_INFO.
+        self.assertEqual(1, len(writes))
+
+
+class StandaloneTests(SynchronousTestCase):
+    """
+    On a transport that has no reactor, and none of what is optional.
+    """
+
+    def test_stringTransport(self) -> None:
+        tcp = StringTransport()
+        client = Client()
+        client.makeConnection(tcp)
+        self.assertTrue(tcp.value().startswith(b"SSH-2.0-conchlite_"))
+        self.assertIsNone(client.clock)
+        self.assertEqual(SSHTransportAddress(tcp.getPeer()), client.getPeer())
+        self.assertNotEqual(client.getPeer(), tcp.getPeer())
+        self.assertEqual(1, len({client.getHost(), SSHTransportAddress(tcp.getHost())}))
+        client.loseConnection()
+        self.assertTrue(tcp.disconnecting)
+        client.connectionLost(Failure(ConnectionDone()))
+
+    def test_versionOnTheClass(self) -> None:
+        class Pot(Server):
+            ourVersionString = b"SSH-2.0-OpenSSH_9.2p1"
+
+        factory = ServerFactory()
+        factory.protocol = Pot
+        link = Link(factory=factory).secure()
+        self.assertEqual(b"SSH-2.0-OpenSSH_9.2p1", link.client.otherVersionString)
+        self.assertEqual(1, link.client.secure)
+
+    def test_namesOfNumbers(self) -> None:
+        """
+        The numbers are names of the transport's module, as in Conch.
+        """
+        self.assertEqual((1, 20), (transport.MSG_DISCONNECT, transport.MSG_KEXINIT))
+        self.assertEqual(9, transport.DISCONNECT_HOST_KEY_NOT_VERIFIABLE)
+
+
+class FactoryTests(SynchronousTestCase):
+    def test_noKeys(self) -> None:
+        factory = ServerFactory()
+        factory.privateKeys = {}
+        self.assertRaises(ConchError, factory.startFactory)
+
+    def test_offeredKeys(self) -> None:
+        """
+        A server offers the signature algorithms of the keys it has.
+        """
+        factory = ServerFactory()
+        rsa = Key.generate("rsa", 2048)
+        factory.privateKeys = {b"ssh-rsa": rsa, HOST_KEY.sshType(): HOST_KEY}
+        server = factory.buildProtocol(None)
+        self.assertEqual([b"ssh-ed25519", b"rsa-sha2-512", b"rsa-sha2-256"], server.supportedPublicKeys)
+
+    def test_servicesByLogin(self) -> None:
+        """
+        Only the login is to be had before the login.
+        """
+        from conchlite.ssh.factory import SSHFactory
+        from conchlite.ssh.userauth import SSHUserAuthServer
+
+        class Plain(SSHFactory):
+            pass
+
+        factory = Plain()
+        link = Link().secure()
+        self.assertIs(SSHUserAuthServer, factory.getService(link.server, b"ssh-userauth"))
+        self.assertIsNone(factory.getService(link.server, b"ssh-connection"))
+        link.server.isAuthenticated = True
+        self.assertIsNotNone(factory.getService(link.server, b"ssh-connection"))
+        self.assertIsNone(factory.getService(link.server, b"ssh-nonsense"))
