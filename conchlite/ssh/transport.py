@@ -27,7 +27,6 @@ from conchlite.wire.numbers import *  # noqa: F403
 from conchlite.wire.types import packNameList
 
 if TYPE_CHECKING:
-    from conchlite.ssh.factory import SSHFactory
     from conchlite.ssh.keys import Fingerprint
 
 
@@ -130,7 +129,6 @@ class SSHServerTransport(SSHTransportBase):
     """
 
     role = Role.SERVER
-    factory: SSHFactory
     supportedVersions: Sequence[bytes] = (b"2.0",)
     supportedKeyExchanges: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.keyExchanges)
     supportedPublicKeys: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)

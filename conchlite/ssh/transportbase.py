@@ -101,6 +101,7 @@ class SSHTransportBase(TransportMessages, Protocol):
     randomBytes: RandomBytes = staticmethod(os.urandom)
 
     role: Role
+    # What Twisted's Factory wants of it changes from version to version.
     factory: Any
     instance: SSHService | None = None
     avatar: Any = None
@@ -358,6 +359,12 @@ class SSHTransportBase(TransportMessages, Protocol):
         tcp.loseConnection()
         if self.clock is not None and hasattr(tcp, "abortConnection"):
             self._abortCall = self.clock.callLater(CLOSE_SECONDS, tcp.abortConnection)
+
+    def logPrefix(self) -> str:
+        """
+        What log lines about this transport begin with.
+        """
+        return type(self).__name__
 
     def loseConnection(self) -> None:
         """
