@@ -1,0 +1,520 @@
+"""
+L{Key}, fingerprints, and howto.md's two functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite import error
+from conchlite.algorithms.keyfiles import openssh
+from conchlite.ssh import keys
+from conchlite.ssh.keys import Fingerprint, FingerprintFormats, Key, hostKeyFingerprint
+from conchlite.wire.types import Reader, packString
+from tests.algorithms.keyvectors import PASSPHRASE, TYPES, keyText
+
+# From "Writing a client with Twisted.Conch", letter for letter.
+
+# these are the public/private keys from test_conch
+
+publicKey = "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAGEArzJx8OYOnJmzf4tfBEvLi8DVPrJ3\
+/c9k2I/Az64fxjHf9imyRJbixtQhlH9lfNjUIx+4LmrJH5QNRsFporcHDKOTwTTYLh5KmRpslkYHR\
+ivcJSkbh/C+BR3utDS555mV"
+
+privateKey = """-----BEGIN RSA PRIVATE KEY-----
+MIIByAIBAAJhAK8ycfDmDpyZs3+LXwRLy4vA1T6yd/3PZNiPwM+uH8Yx3/YpskSW
+4sbUIZR/ZXzY1CMfuC5qyR+UDUbBaaK3Bwyjk8E02C4eSpkabJZGB0Yr3CUpG4fw
+vgUd7rQ0ueeZlQIBIwJgbh+1VZfr7WftK5lu7MHtqE1S1vPWZQYE3+VUn8yJADyb
+Z4fsZaCrzW9lkIqXkE3GIY+ojdhZhkO1gbG0118sIgphwSWKRxK0mvh6ERxKqIt1
+xJEJO74EykXZV4oNJ8sjAjEA3J9r2ZghVhGN6V8DnQrTk24Td0E8hU8AcP0FVP+8
+PQm/g/aXf2QQkQT+omdHVEJrAjEAy0pL0EBH6EVS98evDCBtQw22OZT52qXlAwZ2
+gyTriKFVoqjeEjt3SZKKqXHSApP/AjBLpF99zcJJZRq2abgYlf9lv1chkrWqDHUu
+DZttmYJeEfiFBBavVYIF1dOlZT0G8jMCMBc7sOSZodFnAiryP+Qg9otSBjJ3bQML
+pSTqy7c3a2AScC/YyOwkDaICHnnD3XyjMwIxALRzl0tQEKMXs6hH8ToUdlLROCrP
+EhQ0wahUTCk1gKA4uPD6TMTChavbh4K63OvbKg==
+-----END RSA PRIVATE KEY-----"""
+
+
+@functools.cache
+def vector(name: str) -> Key:
+    """
+    A private key of tests/vectors/keys.
+    """
+    return Key.fromString(keyText(f"{name}.openssh"))
+
+
+class HowtoTests(SynchronousTestCase):
+    """
+    The founding howto's own keys and calls.
+    """
+
+    def test_publicKey(self):
+        blob = keys.getPublicKeyString(data=publicKey)
+        self.assertIsInstance(blob, bytes)
+        reader = Reader(blob)
+        self.assertEqual(reader.string(), b"ssh-rsa")
+        self.assertEqual(reader.mpint(), 35)
+        self.assertEqual(reader.mpint().bit_length(), 768)
+
+    def test_privateKey(self):
+        key = keys.getPrivateKeyObject(data=privateKey)
+        self.assertEqual(key.blob(), keys.getPublicKeyString(data=publicKey))
+        self.assertFalse(key.isPublic())
+        self.assertEqual(key.data()["e"], 35)
+        for algorithm in key.supportedSignatureAlgorithms():
+            signature = key.sign(b"data", algorithm)
+            self.assertIsNone(key.public().verifyStrictly(signature, b"data", algorithm, minimumRSABits=768))
+            self.assertRaises(error.WeakKey, key.verifyStrictly, signature, b"data", algorithm)
+
+    def test_trailingText(self):
+        """
+        A string of the program's has white space where it will.
+        """
+        blob = keys.getPublicKeyString(data=publicKey)
+        for text in (publicKey + "   \n", "\n" + publicKey, publicKey + " a comment  "):
+            self.assertEqual(keys.getPublicKeyString(data=text), blob)
+        for text in (privateKey + "   \n\n", "\n\n" + privateKey, privateKey.replace("\n", "\r\n")):
+            self.assertEqual(keys.getPrivateKeyObject(data=text).blob(), blob)
+
+    def test_lsh(self):
+        """
+        "keys.getPublicKeyString() will take keys in OpenSSH and LSH format".
+        """
+        blob = keys.getPublicKeyString(data=keyText("lsh.openssh"))
+        self.assertEqual(keys.getPublicKeyString(data=keyText("lsh.pub").decode()), blob)
+        self.assertEqual(keys.getPrivateKeyObject(data=keyText("lsh.canonical")).blob(), blob)
+
+    def test_files(self):
+        path = self.mktemp()
+        with open(path, "wb") as stream:
+            stream.write(keyText("ed25519.openssh-encrypted"))
+        key = keys.getPrivateKeyObject(path, passphrase=PASSPHRASE)
+        self.assertEqual(key, vector("ed25519"))
+        with open(path, "wb") as stream:
+            stream.write(keyText("ed25519.pub"))
+        self.assertEqual(keys.getPublicKeyString(path), key.blob())
+        self.assertEqual(keys.getPublicKeyString(filename=path), key.blob())
+
+    def test_whatIsNotThere(self):
+        self.assertRaises(error.UsageError, keys.getPublicKeyString)
+        self.assertRaises(error.UsageError, keys.getPrivateKeyObject)
+        self.assertRaises(error.BadKeyError, keys.getPrivateKeyObject, data=publicKey)
+        self.assertRaises(OSError, keys.getPublicKeyString, self.mktemp())
+
+
+class FromStringTests(SynchronousTestCase):
+    def setUp(self):
+        self.patch(openssh, "DEFAULT_ROUNDS", 1)
+
+    def test_everyType(self):
+        for name, kind, sshType, size in TYPES:
+            key = vector(name)
+            self.assertEqual((key.type(), key.sshType(), key.size()), (kind, sshType, size))
+            self.assertFalse(key.isPublic())
+            self.assertEqual(key.comment, f"{name}@vectors".encode())
+            public = Key.fromString(keyText(f"{name}.pub").decode())
+            self.assertTrue(public.isPublic())
+            self.assertEqual(key.public(), public)
+            self.assertEqual(key.public().comment, key.comment)
+
+    def test_typeByName(self):
+        rsa = vector("rsa")
+        for type, data in [
+            ("blob", rsa.blob()),
+            ("private_blob", rsa.privateBlob()),
+            ("public_openssh", keyText("rsa.pub")),
+            ("private_openssh", keyText("rsa.openssh")),
+            ("private_openssh", keyText("rsa.pem")),
+            ("private_openssh", keyText("rsa.pkcs8")),
+            ("public_lsh", rsa.public().toString("lsh")),
+            ("private_lsh", rsa.toString("lsh")),
+            ("agentv3", rsa.toString("agentv3")),
+        ]:
+            for name in (type, type.upper(), None):
+                self.assertEqual(Key.fromString(data, name).blob(), rsa.blob())
+            wrong = "private_lsh" if type != "private_lsh" else "blob"
+            self.assertRaises(error.BadKeyError, Key.fromString, data, wrong)
+
+    def test_unknownType(self):
+        for type in ("x509", "", "openssh", "private_\x1b"):
+            refused = self.assertRaises(error.BadKeyError, Key.fromString, keyText("rsa.pub"), type)
+            self.assertTrue(str(refused).isprintable())
+
+    def test_guessing(self):
+        for data in (b"", "", b"no key", "☃", "\ud800", b"\0" * 40, keyText("rsa.sshsig")):
+            self.assertRaises(error.BadKeyError, Key.fromString, data)
+
+    def test_passphrases(self):
+        for name in ("ed25519.openssh-encrypted", "rsa.pem-encrypted", "rsa.pkcs8-encrypted"):
+            data = keyText(name)
+            for passphrase in (PASSPHRASE, PASSPHRASE.decode()):
+                self.assertFalse(Key.fromString(data, passphrase=passphrase).isPublic())
+            for passphrase in (None, "", b""):
+                self.assertRaises(error.EncryptedKeyError, Key.fromString, data, passphrase=passphrase)
+            self.assertRaises(error.BadPassphrase, Key.fromString, data, passphrase="wrong")
+
+    def test_passphraseThatIsNotNeeded(self):
+        """
+        Who gives one believes that the key is encrypted.
+        """
+        for name in ("ed25519.openssh", "rsa.pem", "rsa.pkcs8", "rsa.pub", "lsh.canonical", "lsh.pub"):
+            refused = self.assertRaises(error.BadKeyError, Key.fromString, keyText(name), passphrase="secret")
+            self.assertIn("not encrypted", str(refused))
+            self.assertNotIsInstance(refused, error.EncryptedKeyError)
+
+    def test_passphraseIsNormalised(self):
+        """
+        However the letters were put together, they are the same letters.
+        """
+        text = vector("ed25519").toString("openssh", passphrase="caf\u00e9")
+        for passphrase in ("caf\u00e9", "cafe\u0301", b"caf\xc3\xa9"):
+            self.assertEqual(Key.fromString(text, passphrase=passphrase), vector("ed25519"))
+
+    def test_passphraseNobodyCanNormalise(self):
+        for passphrase in ("\uffff", "\u0378", "\ud800"):
+            with self.assertRaises(keys.PassphraseNormalizationError):
+                Key.fromString(keyText("ed25519.openssh-encrypted"), passphrase=passphrase)
+            with self.assertRaises(keys.PassphraseNormalizationError):
+                vector("ed25519").toString("openssh", passphrase=passphrase)
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.one_of(st.binary(max_size=200), st.text(max_size=100)),
+        st.sampled_from([None, "blob", "agentv3"]),
+    )
+    def test_anything(self, data: bytes | str, type: str | None):
+        """
+        Row 66: any bytes and any text are a key or BadKeyError.
+        """
+        try:
+            key = Key.fromString(data, type)
+        except error.BadKeyError:
+            return
+        self.assertEqual(Key.fromString(key.blob()), key.public())
+
+
+class FromFileTests(SynchronousTestCase):
+    def write(self, data: bytes) -> str:
+        path = self.mktemp()
+        with open(path, "wb") as stream:
+            stream.write(data)
+        return path
+
+    def test_fromFile(self):
+        path = self.write(keyText("ecdsa256.openssh"))
+        for name in (path, os.fsencode(path), Path(path)):
+            self.assertEqual(Key.fromFile(name), vector("ecdsa256"))
+        self.assertEqual(Key.fromFile(path, "private_openssh"), vector("ecdsa256"))
+        self.assertRaises(error.BadKeyError, Key.fromFile, path, type="public_openssh")
+
+    def test_errorsNameTheFile(self):
+        for data, passphrase, wanted in [
+            (b"nothing", None, error.BadKeyError),
+            (keyText("ed25519.openssh-encrypted"), None, error.EncryptedKeyError),
+            (keyText("ed25519.openssh-encrypted"), "wrong", error.BadPassphrase),
+            (b"x" * (keys.MAXIMUM_FILE_SIZE + 1), None, error.BadKeyError),
+        ]:
+            path = self.write(data)
+            refused = self.assertRaises(wanted, Key.fromFile, path, passphrase=passphrase)
+            self.assertIs(refused.__class__, wanted)
+            self.assertIn(path, str(refused))
+
+    def test_noFile(self):
+        self.assertRaises(FileNotFoundError, Key.fromFile, self.mktemp())
+
+    def test_endlessFile(self):
+        self.assertRaises(error.BadKeyError, Key.fromFile, "/dev/zero")
+
+
+class ToStringTests(SynchronousTestCase):
+    def setUp(self):
+        self.patch(openssh, "DEFAULT_ROUNDS", 1)
+
+    def test_public(self):
+        for name, *_ in TYPES:
+            key = vector(name)
+            line = keyText(f"{name}.pub").strip()
+            comment = f"{name}@vectors"
+            self.assertEqual(key.public().toString("openssh", comment=comment), line)
+            self.assertEqual(key.public().toString("OpenSSH", comment=comment.encode()), line)
+            self.assertEqual(key.public().toString("openssh", comment), line)
+            self.assertEqual(key.public().toString("openssh"), line.rpartition(b" ")[0])
+
+    def test_privateSubtypes(self):
+        for name, kind, _, _ in TYPES:
+            key = vector(name)
+            for subtype, begin in [
+                (None, b"OPENSSH" if kind == "Ed25519" else kind.encode()),
+                ("v1", b"OPENSSH"),
+                ("PKCS8", b"PRIVATE"),
+            ]:
+                text = key.toString("openssh", subtype=subtype)
+                self.assertTrue(text.startswith(b"-----BEGIN " + begin), text[:40])
+                self.assertEqual(Key.fromString(text), key)
+        self.assertRaises(error.UsageError, vector("ed25519").toString, "openssh", subtype="PEM")
+        self.assertRaises(error.BadKeyError, vector("rsa").toString, "openssh", subtype="v2")
+
+    def test_comment(self):
+        text = vector("ecdsa521").toString("openssh", subtype="v1", comment="hello")
+        self.assertEqual(Key.fromString(text).comment, b"hello")
+
+    def test_encrypted(self):
+        key = vector("ecdsa256")
+        for subtype in ("v1", "PEM", "PKCS8"):
+            text = key.toString("openssh", subtype=subtype, passphrase="secret")
+            self.assertRaises(error.EncryptedKeyError, Key.fromString, text)
+            self.assertEqual(Key.fromString(text, passphrase=b"secret"), key)
+        text = key.toString("openssh", "secret")
+        self.assertEqual(Key.fromString(text, passphrase="secret"), key)
+        for type in ("lsh", "agentv3"):
+            self.assertRaises(error.UsageError, vector("rsa").toString, type, passphrase="secret")
+        self.assertRaises(error.UsageError, key.public().toString, "openssh", passphrase="secret")
+
+    def test_lshAndAgent(self):
+        key = Key.fromString(keyText("lsh.canonical"))
+        self.assertEqual(key.toString("lsh"), keyText("lsh.canonical"))
+        self.assertEqual(key.public().toString("LSH"), keyText("lsh.pub"))
+        self.assertEqual(Key.fromString(key.toString("agentv3")), key)
+        self.assertRaises(error.UsageError, key.public().toString, "agentv3")
+        self.assertRaises(error.UsageError, vector("ed25519").toString, "lsh")
+
+    def test_unknown(self):
+        self.assertRaises(error.BadKeyError, vector("rsa").toString, "x509")
+
+
+class KeyTests(SynchronousTestCase):
+    def test_fingerprintsAsOpenSSHShowsThem(self):
+        lines = [line.split() for line in keyText("fingerprints").decode().splitlines()]
+        self.assertEqual(len(lines), 2 * len(TYPES))
+        for size, shown, comment, _ in lines:
+            key = vector(comment.partition("@")[0])
+            self.assertEqual(key.size(), int(size))
+            kind, _, digest = shown.partition(":")
+            if kind == "MD5":
+                self.assertEqual(key.fingerprint(), digest)
+                self.assertEqual(key.public().fingerprint(FingerprintFormats.MD5_HEX), digest)
+                self.assertEqual(hostKeyFingerprint(key.blob()), digest)
+            else:
+                self.assertEqual(key.fingerprint(FingerprintFormats.SHA256_BASE64), digest + "=")
+                self.assertEqual(hostKeyFingerprint(key.blob()).sha256, shown)
+                self.assertIn(shown, repr(key))
+
+    def test_fingerprintFormats(self):
+        for format in ("md5-hex", "MD5_HEX", None):
+            self.assertRaises(keys.BadFingerPrintFormat, vector("rsa").fingerprint, format)
+
+    def test_data(self):
+        for name, kind, sshType, _ in TYPES:
+            key = vector(name)
+            public, private = key.public().data(), key.data()
+            self.assertEqual({**private, **public}, private)
+            extra = set(private) - set(public)
+            if kind == "RSA":
+                self.assertEqual((set(public), extra), ({"n", "e"}, {"d", "p", "q", "u"}))
+                self.assertEqual(private["p"] * private["q"], private["n"])
+                self.assertEqual(private["u"] * private["q"] % private["p"], 1)
+            elif kind == "EC":
+                self.assertEqual((set(public), extra), ({"x", "y", "curve"}, {"privateValue"}))
+                self.assertEqual(public["curve"], sshType)
+            else:
+                self.assertEqual((set(public), extra), ({"a"}, {"k"}))
+                self.assertEqual(key.blob(), packString(sshType) + packString(public["a"]))
+                self.assertTrue(key.privateBlob().endswith(private["k"] + public["a"]))
+
+    def test_blobs(self):
+        for name, *_ in TYPES:
+            key = vector(name)
+            self.assertEqual(Key.fromString(key.blob(), "blob"), key.public())
+            self.assertEqual(key.public().blob(), key.blob())
+            self.assertEqual(Key.fromString(key.privateBlob(), "private_blob"), key)
+            self.assertRaises(error.UsageError, key.public().privateBlob)
+
+    def test_equality(self):
+        made = [vector(name) for name, *_ in TYPES]
+        every = made + [key.public() for key in made]
+        for i, first in enumerate(every):
+            for j, second in enumerate(every):
+                self.assertEqual(first == second, i == j)
+                self.assertEqual(first != second, i != j)
+            self.assertNotEqual(first, first.blob())
+        self.assertEqual(len({*every, *map(vector, ["rsa", "ed25519"])}), len(every))
+        self.assertEqual(vector("rsa"), Key.fromString(keyText("rsa.pem")))
+
+    def test_reprHasNothingSecret(self):
+        for name, kind, _, size in TYPES:
+            key = vector(name)
+            shown = repr(key)
+            self.assertIn(kind, shown)
+            self.assertIn(f"{size} bits", shown)
+            self.assertIn("private", shown)
+            self.assertIn("public", repr(key.public()))
+            for value in key.data().values():
+                text = value.hex() if isinstance(value, bytes) else str(value)
+                if len(text) > 6:
+                    self.assertNotIn(text, shown)
+
+    def test_wrapsLibraryKeys(self):
+        key = vector("rsa")
+        self.assertIsInstance(key._keyObject, RSAPrivateKey)
+        self.assertEqual(Key(key._keyObject), key)
+        self.assertEqual(Key(key._keyObject.public_key()), key.public())
+        for other in (None, b"", object()):
+            self.assertRaises(error.BadKeyError, Key, other)
+
+    def test_generate(self):
+        for type, bits, kind, size in [
+            ("ed25519", None, b"ssh-ed25519", 256),
+            ("Ed25519", 256, b"ssh-ed25519", 256),
+            ("ecdsa", None, b"ecdsa-sha2-nistp256", 256),
+            ("ecdsa", 521, b"ecdsa-sha2-nistp521", 521),
+            ("rsa", 1024, b"ssh-rsa", 1024),
+        ]:
+            key = Key.generate(type, bits)
+            self.assertEqual((key.sshType(), key.size(), key.isPublic()), (kind, size, False))
+            self.assertNotEqual(key, Key.generate(type, bits))
+        for type, bits in [("dsa", None), ("ecdsa", 512), ("ed25519", 255), ("rsa", 512), ("rsa", 100000)]:
+            self.assertRaises(error.UsageError, Key.generate, type, bits)
+
+
+class SignTests(SynchronousTestCase):
+    def test_preferredAlgorithm(self):
+        for name, kind, sshType, _ in TYPES:
+            key = vector(name)
+            algorithms = key.supportedSignatureAlgorithms()
+            self.assertEqual(algorithms, [b"rsa-sha2-512", b"rsa-sha2-256"] if kind == "RSA" else [sshType])
+            signature = key.sign(b"data")
+            self.assertEqual(Reader(signature).string(), algorithms[0])
+            self.assertTrue(key.verify(signature, b"data"))
+
+    def test_everyAlgorithm(self):
+        for name, *_ in TYPES:
+            key = vector(name)
+            for algorithm in key.supportedSignatureAlgorithms():
+                for asked in (algorithm, algorithm.decode()):
+                    signature = key.sign(b"data", asked)
+                    self.assertEqual(Reader(signature).string(), algorithm)
+                    self.assertTrue(key.public().verify(signature, b"data"))
+                    self.assertIsNone(key.verifyStrictly(signature, b"data", algorithm))
+
+    def test_foreignAlgorithms(self):
+        for name, kind, *_ in TYPES:
+            foreign = "ssh-ed25519" if kind != "Ed25519" else "rsa-sha2-256"
+            for algorithm in ("ssh-rsa", foreign, "\ud800"):
+                self.assertRaises(keys.BadSignatureAlgorithmError, vector(name).sign, b"data", algorithm)
+
+    def test_publicKeyCannotSign(self):
+        self.assertRaises(error.UsageError, vector("rsa").public().sign, b"data")
+
+    def test_verify(self):
+        """
+        False for whatever is not the key's signature: it never raises.
+        """
+        for name, *_ in TYPES:
+            key, other = vector(name), Key.generate("ed25519")
+            signature = key.sign(b"data")
+            for bad in [b"", b"\0\0\0\4", signature[:-1], signature + b"\0", other.sign(b"data")]:
+                self.assertIs(key.verify(bad, b"data"), False)
+            self.assertIs(key.verify(signature, b"Data"), False)
+            self.assertIs(other.verify(signature, b"data"), False)
+
+    def test_verifyTakesAnyAlgorithmOfTheKey(self):
+        key = vector("rsa")
+        signature = key.sign(b"data", "rsa-sha2-256")
+        self.assertTrue(key.verify(signature, b"data"))
+        self.assertRaises(error.BadSignature, key.verifyStrictly, signature, b"data", b"rsa-sha2-512")
+        self.assertRaises(error.MalformedMessage, key.verifyStrictly, b"\0", b"data", b"rsa-sha2-512")
+
+    def test_checkSize(self):
+        small = Key.generate("rsa", 1024)
+        self.assertRaises(keys.WeakKey, small.checkSize)
+        self.assertRaises(keys.WeakKey, small.public().checkSize, 1025)
+        self.assertIsNone(small.checkSize(1024))
+        self.assertIsNone(vector("ed25519").checkSize(16384))
+
+    def test_faultySignatureIsKeptBack(self):
+        """
+        Row 42: it is not handed out, and the log says so.
+        """
+        key = vector("rsa")
+        faulty = mock.patch.object(key._keyType, "sign", side_effect=error.BadSignature("no"))
+        with faulty, capturedLogs() as events:
+            self.assertRaises(error.BadSignature, key.sign, b"data")
+        self.assertEqual([event["log_level"] for event in events], [LogLevel.critical])
+        self.assertIn("came out wrong", events[0]["log_format"])
+
+
+class FingerprintTests(SynchronousTestCase):
+    def setUp(self):
+        self.text = "b1:94:6a:c9:24:92:d2:34:7c:62:35:b4:d2:61:11:84"
+        self.fingerprint = Fingerprint(self.text, "SHA256:abc")
+
+    def test_equalsTextAndBytes(self):
+        for same in (self.text, self.text.encode(), Fingerprint(self.text)):
+            self.assertTrue(self.fingerprint == same)
+            self.assertTrue(same == self.fingerprint)
+            self.assertFalse(self.fingerprint != same)
+            self.assertFalse(same != self.fingerprint)
+        upper = self.text.upper()
+        for other in (upper, upper.encode(), "", b"", b"\xff", None, 1, "SHA256:abc", "MD5:" + self.text):
+            self.assertFalse(self.fingerprint == other)
+            self.assertFalse(other == self.fingerprint)
+            self.assertTrue(self.fingerprint != other)
+            self.assertTrue(other != self.fingerprint)
+
+    def test_inContainers(self):
+        self.assertEqual(hash(self.fingerprint), hash(self.text))
+        self.assertIn(self.fingerprint, {self.text})
+        self.assertIn(self.text, {self.fingerprint})
+        self.assertIn(self.fingerprint, [self.text.encode()])
+
+    def test_isText(self):
+        self.assertIsInstance(self.fingerprint, str)
+        self.assertEqual(f"{self.fingerprint}", self.text)
+        self.assertEqual(self.fingerprint.sha256, "SHA256:abc")
+
+    def test_copies(self):
+        again = pickle.loads(pickle.dumps(self.fingerprint))
+        self.assertEqual((again, again.sha256), (self.text, "SHA256:abc"))
+
+    def test_ofAnyBytes(self):
+        """
+        The blob is not parsed.
+        """
+        shown = hostKeyFingerprint(b"")
+        self.assertEqual(shown, "d4:1d:8c:d9:8f:00:b2:04:e9:80:09:98:ec:f8:42:7e")
+        self.assertEqual(shown.sha256, "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU")
+
+
+class ImportTests(SynchronousTestCase):
+    def loaded(self, source: str) -> set[str]:
+        """
+        What a fresh interpreter has imported after C{source}.
+        """
+        program = source + "\nimport sys\nprint(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    def test_fingerprintNeedsNoCryptography(self):
+        loaded = self.loaded("from conchlite.ssh.keys import hostKeyFingerprint; hostKeyFingerprint(b'x')")
+        self.assertIn("conchlite.ssh.keys", loaded)
+        self.assertNotIn("cryptography", loaded)
+
+    def test_hostKeyNeedsNoSerialization(self):
+        loaded = self.loaded(
+            "from conchlite.algorithms.publickeys.signatures import readPublicKey\n"
+            f"readPublicKey({vector('ecdsa256').blob()!r})"
+        )
+        self.assertIn("conchlite.algorithms.publickeys.ecdsa", loaded)
+        self.assertNotIn("cryptography.hazmat.primitives.serialization", loaded)
