@@ -98,6 +98,6 @@ class SSHFactory(Factory):
         What makes the service that a client asks for; L{None} if there is no
         such service, or not before the user has logged in.
         """
-        if service == b"ssh-userauth" or transport.isAuthenticated:
+        if service == b"ssh-userauth" or transport.avatar is not None:
             return self.services.get(service)
         return None

@@ -740,6 +740,6 @@ class FactoryTests(SynchronousTestCase):
         link = Link().secure()
         self.assertIs(SSHUserAuthServer, factory.getService(link.server, b"ssh-userauth"))
         self.assertIsNone(factory.getService(link.server, b"ssh-connection"))
-        link.server.isAuthenticated = True
+        link.server.avatar = object()
         self.assertIsNotNone(factory.getService(link.server, b"ssh-connection"))
         self.assertIsNone(factory.getService(link.server, b"ssh-nonsense"))
