@@ -21,7 +21,10 @@ from conchlite.commands.oneshot import STATUS_USAGE, CommandLine, ICommandReacto
 from conchlite.commands.streams import complain
 
 
-def _optionsOf(command: Command) -> usage.Options:
+def optionsOf(command: Command) -> usage.Options:
+    """
+    A command's options, whose module is imported now.
+    """
     return cast(usage.Options, namedModule(command.module).Options())
 
 
@@ -32,7 +35,7 @@ class Options(CommandLine):
 
     # The modules behind the commands are imported when one is asked for.
     subCommands = [
-        [command.name, None, functools.partial(_optionsOf, command), command.description]
+        [command.name, None, functools.partial(optionsOf, command), command.description]
         for command in COMMANDS
     ]
 
