@@ -288,7 +288,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         """
         Why the authentication failed, for a person to read.
         """
-        said = [f"{host} did not authenticate {safe(self.userName)!r}"]
+        said = [f"{host} did not authenticate '{safe(self.userName)}'"]
         said.append("tried: " + (", ".join(self.tried) or "nothing"))
         if self.obstacles:
             said.append("not tried: " + ", ".join(self.obstacles))

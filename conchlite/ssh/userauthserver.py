@@ -352,6 +352,8 @@ class SSHUserAuthServer(SSHService):
             # The client has gone, or asks for something else by now.
             if not isinstance(result, Failure):
                 maybeDeferred(self._logOut, result).addErrback(self._ebInternal)
+            if self._attempt is attempt:
+                self._cbConcluded(None, attempt)
             return None
         outcome: Deferred[LoginResult] = fail(result) if isinstance(result, Failure) else succeed(result)
         answered = outcome.addCallback(self._cbFinishedAuth)
@@ -395,7 +397,7 @@ class SSHUserAuthServer(SSHService):
         service = transport.factory.getService(transport, self.nextService)
         if service is None:
             # RFC 4252 section 5: then the login must not be accepted.
-            raise UnknownService(f"{safe(self.user)} logged in for a service {safe(self.nextService)!r}")
+            raise UnknownService(f"{safe(self.user)} logged in for a service '{safe(self.nextService)}'")
         self._machine.step(ServerInput.ACCEPT)
         self._log.info("{user} logged in with {method}", user=safe(self.user), method=safe(self.method))
         transport.sendPacket(numbers.MSG_USERAUTH_SUCCESS, UserauthSuccess().pack())

@@ -34,6 +34,7 @@ class Step(Enum):
 
     IDLE = "its beginning"
     SENT = "a password that was sent"
+    DECLINED = "its end"
 
 
 class PasswordClient(ClientMethod):
@@ -52,7 +53,7 @@ class PasswordClient(ClientMethod):
         self._sent: set[bytes] = set()
 
     async def attempt(self) -> bool:
-        if len(self._sent) >= self.client.maximumPasswordAttempts:
+        if self.step is Step.DECLINED or len(self._sent) >= self.client.maximumPasswordAttempts:
             return False
         if not self.client.transport.isEncrypted("both"):
             self.record.obstacles.append("password, as the connection is not encrypted")
@@ -82,7 +83,9 @@ class PasswordClient(ClientMethod):
         old = await self._getPassword(b"Old Password: ")
         new = None if old is None else await self._getPassword(prompt)
         if old is None or new is None:
-            self.record.obstacles.append(f"a new password, which the server asks for: {safe(prompt)!r}")
+            # The password was right, so there is no sense in another one.
+            self.step = Step.DECLINED
+            self.record.obstacles.append(f"a new password, which the server asks for: '{safe(prompt)}'")
             return False
         self._send("a new password", PasswordData(True, old, packString(new)))
         return True
