@@ -4,6 +4,7 @@ The formats that keys are kept in, each against files that other programs wrote.
 
 from __future__ import annotations
 
+import binascii
 import functools
 from unittest import mock
 
@@ -510,6 +511,12 @@ class PEMTests(KeyFileTestCase):
             # Every length around it grows by as much.
             changed = _relengthened(changed, len(changed) - len(der))
             self.assertRaises(BadKeyError, pem._checkWork, changed)
+            text = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%b-----END ENCRYPTED PRIVATE KEY-----\n"
+            with mock.patch.object(pem, "_load") as library:
+                self.assertRaises(
+                    BadKeyError, pem.PKCS8.load, text % binascii.b2a_base64(changed), PASSPHRASE
+                )
+            self.assertFalse(library.called)
         scrypt = pem.decodeBase64(b"".join(keyText("ecdsa256.pkcs8-scrypt").splitlines()[1:-1]), "")
         pem._checkWork(scrypt)
         cost = bytes.fromhex("02024000")  # INTEGER 16384
@@ -673,6 +680,7 @@ class SExpressionTests(SynchronousTestCase):
             (b"{KDE6YSk=}", [b"a"]),
             (b"{KDE6 \nYSk=}", [b"a"]),
             (b"3:abc", b"abc"),
+            (b"2:\n  ", b"\n "),
             (b"rsa-pkcs1", b"rsa-pkcs1"),
             (b"(3:a)(2:b ))"[:6] + b")", [b"a)("]),
         ]:

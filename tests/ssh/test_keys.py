@@ -235,7 +235,8 @@ class FromFileTests(SynchronousTestCase):
         self.assertRaises(FileNotFoundError, Key.fromFile, self.mktemp())
 
     def test_endlessFile(self):
-        self.assertRaises(error.BadKeyError, Key.fromFile, "/dev/zero")
+        refused = self.assertRaises(error.BadKeyError, Key.fromFile, "/dev/zero")
+        self.assertIn("too large", str(refused))
 
 
 class ToStringTests(SynchronousTestCase):

@@ -40,9 +40,11 @@ def parse(data: bytes) -> Expression:
 
     @raise BadKeyError: it is none, or has something behind it.
     """
-    text = data.strip()
-    if text.startswith(b"{") and text.endswith(b"}"):
-        text = decodeBase64(text[1:-1], _WHAT)
+    # White space between strings is skipped below, and not stripped here: at
+    # the end it may be the last of a string's own bytes.
+    text, braced = data, data.strip()
+    if braced.startswith(b"{") and braced.endswith(b"}"):
+        text = decodeBase64(braced[1:-1], _WHAT)
     # The list at the bottom holds the expression itself.
     stack: list[list[Expression]] = [[]]
     position = 0
