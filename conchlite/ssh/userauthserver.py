@@ -469,6 +469,7 @@ class SSHUserAuthServer(SSHService):
             self._readOn()
 
     def _logRefusal(self, reason: Failure) -> None:
+        error = reason.value
         if reason.check(LoginFailed, Unauthorized, ConchError) is None:
             self._log.failure("{method} failed", reason, method=safe(self.method))
         elif self.method != b"none":
@@ -476,5 +477,5 @@ class SSHUserAuthServer(SSHService):
                 "{user} was refused {method}: {why}",
                 user=safe(self.user),
                 method=safe(self.method),
-                why=safe(reason.getErrorMessage()),
+                why=safe(str(error)) or type(error).__name__,
             )

@@ -4,10 +4,12 @@ Tests for L{conchlite.ssh.userauthclient}.
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import (
+from conchlite.error import AuthenticationFailed, (
     MalformedMessage,
     UnexpectedMessage,
     UsageError,
@@ -370,3 +372,19 @@ class ClientMessageTests(ClientMixin, SynchronousTestCase):
         transport = self.start(SSHUserAuthClient("user", RecordingService()))
         transport.receive(53, UserauthBanner(b"hello {world} \xff", b"").pack())
         self.assertEqual((transport.ended, transport.unimplemented), ([], 0))
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.tuples(st.integers(50, 80), st.binary(max_size=30)), max_size=5))
+    def test_anything(self, messages):
+        """
+        Whatever a server sends, the connection goes on or ends with an error
+        that says why, and nothing is left waiting.
+        """
+        transport = self.start(Program([ed25519(1)], passwords=["a", "b"]))
+        for number, payload in [(51, NS("publickey,password") + b"\0"), *messages]:
+            transport.receive(number, payload)
+        for error, _, _ in transport.ended:
+            self.assertIsInstance(error, (MalformedMessage, UnexpectedMessage, AuthenticationFailed))
+        if not transport.isAuthenticated:
+            transport.lose()
+        self.assertEqual(transport.holds, 0)

@@ -4,6 +4,8 @@ Tests for L{conchlite.ssh.userauthserver}.
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import AlreadyCalledError, Deferred, fail, succeed
@@ -553,3 +555,28 @@ class ServerMessageTests(ServerMixin, SynchronousTestCase):
             self.start(owners())
             self.ask(request("none", **names))
             self.assertIsInstance(self.transport.error, MalformedMessage)
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(
+            st.one_of(
+                st.tuples(st.integers(50, 80), st.binary(max_size=30)),
+                st.sampled_from(["none", "publickey", "password", "x"]).flatmap(
+                    lambda method: st.binary(max_size=40).map(lambda rest: (50, request(method, rest)))
+                ),
+            ),
+            max_size=5,
+        )
+    )
+    def test_anything(self, messages):
+        """
+        Whatever a client sends, nobody is in, and the connection goes on or
+        ends with an error that says why.
+        """
+        transport = self.start(knows(), owners(ed25519(1)))
+        for number, payload in messages:
+            transport.receive(number, payload)
+        for error, _, _ in transport.ended:
+            self.assertIsInstance(error, (MalformedMessage, UnexpectedMessage, TooManyAuthenticationFailures))
+        self.assertEqual(transport.holds, 0)
+        self.assertNobodyIn()
