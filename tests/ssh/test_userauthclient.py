@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import AuthenticationFailed, (
+from conchlite.error import (
+    AuthenticationFailed,
     MalformedMessage,
     UnexpectedMessage,
     UsageError,
