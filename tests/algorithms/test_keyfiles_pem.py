@@ -1,0 +1,201 @@
+"""
+Private keys in PEM, as ssh-keygen and openssl wrote them.
+"""
+
+from __future__ import annotations
+
+import binascii
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conchlite.algorithms.keyfiles import pem
+from conchlite.algorithms.publickeys.signatures import packPrivateKey
+from conchlite.error import (
+    BadKeyError,
+    BadPassphrase,
+    EncryptedKeyError,
+    UsageError,
+)
+from tests.algorithms.keyfilecases import NAMES, KeyFileTestCase, privateKey
+from tests.algorithms.keyvectors import PASSPHRASE, keyText
+
+
+def _relengthened(der: bytes, growth: int) -> bytes:
+    """
+    EncryptedPrivateKeyInfo, in which the lengths of the five sequences around
+    the number that grew are put right.
+    """
+    out, position = bytearray(der), 0
+    for _ in range(5):
+        if out[position] != 0x30:
+            # The number's neighbour: an object identifier before a sequence.
+            position += 2 + out[position + 1]
+        size = out[position + 1]
+        if size == 0x81:
+            out[position + 2] += growth
+            position += 3
+        else:
+            out[position + 1] += growth
+            position += 2
+    return bytes(out)
+
+
+class PEMTests(KeyFileTestCase):
+    def test_traditional(self):
+        for name in NAMES[1:]:
+            loaded = pem.TRADITIONAL.load(keyText(f"{name}.pem"), None)
+            self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(privateKey(name)))
+            self.assertEqual(pem.TRADITIONAL.dump(loaded.key, b"", None), keyText(f"{name}.pem"))
+
+    def test_encrypted(self):
+        for keyFile, fileName in [
+            (pem.TRADITIONAL, "rsa.pem-encrypted"),
+            (pem.TRADITIONAL, "ecdsa256.pem-encrypted"),
+            (pem.PKCS8, "rsa.pkcs8-encrypted"),
+            (pem.PKCS8, "ecdsa256.pkcs8-encrypted"),
+            (pem.PKCS8, "ecdsa256.pkcs8-scrypt"),
+        ]:
+            data = keyText(fileName)
+            loaded = keyFile.load(data, PASSPHRASE)
+            wanted = privateKey(fileName.partition(".")[0])
+            self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(wanted))
+            self.assertRaises(EncryptedKeyError, keyFile.load, data, None)
+            self.assertRaises(EncryptedKeyError, keyFile.load, data, b"")
+            self.assertRaises(BadPassphrase, keyFile.load, data, b"wrong")
+
+    def test_pkcs8(self):
+        for name in ("ecdsa256", "rsa"):
+            loaded = pem.PKCS8.load(keyText(f"{name}.pkcs8"), None)
+            self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(privateKey(name)))
+            self.assertEqual(pem.PKCS8.dump(loaded.key, b"", None), keyText(f"{name}.pkcs8"))
+
+    def test_dumpEncrypted(self):
+        for keyFile in (pem.TRADITIONAL, pem.PKCS8):
+            text = keyFile.dump(privateKey("ecdsa256"), b"", b"secret")
+            self.assertIn(b"ENCRYPTED", text)
+            loaded = keyFile.load(text, b"secret")
+            self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(privateKey("ecdsa256")))
+            self.assertRaises(UsageError, keyFile.dump, privateKey("ecdsa256"), b"", b"x" * 2000)
+
+    def test_ed25519(self):
+        key = privateKey("ed25519")
+        self.assertRaises(UsageError, pem.TRADITIONAL.dump, key, b"", None)
+        loaded = pem.PKCS8.load(pem.PKCS8.dump(key, b"", None), None)
+        self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(key))
+
+    def test_textAround(self):
+        """
+        openssl writes the curve's parameters, or text, in front of the key.
+        """
+        data = keyText("ecdsa256.pem-parameters")
+        self.assertIn(b"EC PARAMETERS", data)
+        key = pem.TRADITIONAL.load(data, None).key
+        again = pem.TRADITIONAL.load(
+            b"Bag Attributes\n" + data.replace(b"\n", b"\r\n") + b"\nand more\n", None
+        )
+        self.assertEqual(packPrivateKey(again.key), packPrivateKey(key))
+
+    def test_passphraseThatIsNotNeeded(self):
+        for keyFile, fileName in [(pem.TRADITIONAL, "rsa.pem"), (pem.PKCS8, "rsa.pkcs8")]:
+            error = self.assertRaises(BadKeyError, keyFile.load, keyText(fileName), PASSPHRASE)
+            self.assertIn("not encrypted", str(error))
+
+    def test_truncated(self):
+        for keyFile, fileName, passphrase in [
+            (pem.TRADITIONAL, "ecdsa256.pem", None),
+            (pem.TRADITIONAL, "ecdsa256.pem-encrypted", PASSPHRASE),
+            (pem.PKCS8, "ecdsa256.pkcs8", None),
+            (pem.PKCS8, "ecdsa256.pkcs8-encrypted", PASSPHRASE),
+        ]:
+            self.assertTruncationsRefused(keyFile, keyText(fileName), passphrase)
+
+    def test_headersThatMakeTheLibraryPanic(self):
+        """
+        cryptography 50.0.2 panics at an initial vector that is too short.
+        """
+        data = keyText("ecdsa256.pem-encrypted")
+        line = next(line for line in data.splitlines() if line.startswith(b"DEK-Info"))
+        for bad in [
+            b"DEK-Info: AES-128-CBC,00",
+            b"DEK-Info: AES-128-CBC,",
+            b"DEK-Info: AES-128-CBC",
+            b"DEK-Info: DES-EDE3-CBC,0011223344",
+            b"DEK-Info : AES-128-CBC,00",
+            b"DEK-Info: CAMELLIA-128-CBC,8FE78EA771FE6F9195827357973292B4",
+            line + b"\n" + line,
+            b"X: y",
+        ]:
+            error = self.assertRaises(BadKeyError, pem.TRADITIONAL.load, data.replace(line, bad), PASSPHRASE)
+            self.assertIn("not supported", str(error))
+
+    def test_workIsBoundedBeforeItIsDone(self):
+        """
+        Row 89's other half: PKCS#8 names its own number of iterations too.
+        """
+        data = keyText("ecdsa256.pkcs8-encrypted")
+        der = pem.decodeBase64(b"".join(data.splitlines()[1:-1]), "")
+        iterations = bytes.fromhex("02020800")  # INTEGER 2048
+        self.assertEqual(der.count(iterations), 1)
+        pem._checkWork(der)
+        for bad in (10_000_001, 2**31 - 1, 2**63):
+            number = bad.to_bytes(bad.bit_length() // 8 + 1, "big")
+            changed = der.replace(iterations, bytes((2, len(number))) + number)
+            # Every length around it grows by as much.
+            changed = _relengthened(changed, len(changed) - len(der))
+            self.assertRaises(BadKeyError, pem._checkWork, changed)
+            text = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%b-----END ENCRYPTED PRIVATE KEY-----\n"
+            with mock.patch.object(pem, "_load") as library:
+                self.assertRaises(
+                    BadKeyError, pem.PKCS8.load, text % binascii.b2a_base64(changed), PASSPHRASE
+                )
+            self.assertFalse(library.called)
+        scrypt = pem.decodeBase64(b"".join(keyText("ecdsa256.pkcs8-scrypt").splitlines()[1:-1]), "")
+        pem._checkWork(scrypt)
+        cost = bytes.fromhex("02024000")  # INTEGER 16384
+        self.assertEqual(scrypt.count(cost), 1)
+        changed = _relengthened(scrypt.replace(cost, bytes.fromhex("020400800000")), 2)
+        self.assertRaises(BadKeyError, pem._checkWork, changed)
+
+    def test_algorithmBeyondAllMeasure(self):
+        body = b"\x30\x00" * 5000
+        der = (
+            b"\x30\x82"
+            + (len(body) + 4).to_bytes(2, "big")
+            + b"\x30\x82"
+            + len(body).to_bytes(2, "big")
+            + body
+        )
+        self.assertRaises(BadKeyError, pem._checkWork, der)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.binary(max_size=100))
+    def test_anyDER(self, der: bytes):
+        try:
+            self.assertIsNone(pem._checkWork(der))
+        except BadKeyError:
+            pass
+
+    def test_keysThatSSHHasNot(self):
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec, ed448, x25519
+
+        for key in (
+            ed448.Ed448PrivateKey.generate(),
+            x25519.X25519PrivateKey.generate(),
+            ec.generate_private_key(ec.SECP256K1()),
+        ):
+            text = key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            self.assertRaises(BadKeyError, pem.PKCS8.load, text, None)
+
+    def test_otherPEM(self):
+        for label in (b"CERTIFICATE", b"PUBLIC KEY", b"OPENSSH PRIVATE KEY"):
+            text = keyText("rsa.pem").replace(b"RSA PRIVATE KEY", label)
+            for keyFile in (pem.TRADITIONAL, pem.PKCS8):
+                self.assertFalse(keyFile.recognises(text))
+                self.assertRaises(BadKeyError, keyFile.load, text, None)
