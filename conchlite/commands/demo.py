@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IListeningPort
 from conchlite import __version__
 from conchlite.client.hostentries import fingerprint
 from conchlite.commands.oneshot import ICommandReactor, OneShotOptions, OneShotService
-from conchlite.commands.streams import writeLine
+from conchlite.commands.streams import say
 from conchlite.error import ConchError, safe
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def demonstrate(reactor: ICommandReactor) -> Deferred[int]:
 
 
 async def _demonstrate(stage: Stage) -> int:
-    writeLine(f"conchlite {__version__}: a server and a client in this process, over TCP")
+    say(f"conchlite {__version__}: a server and a client in this process, over TCP")
     try:
         for step in STEPS:
             taken = Deferred.fromCoroutine(step.take(stage))
@@ -83,10 +83,10 @@ async def _demonstrate(stage: Stage) -> int:
                 raise ConchError(f"demo: {step.name}: {e}") from e
             except TimeoutError as e:
                 raise ConchError(f"demo: {step.name}: not done within {STEP_SECONDS} seconds") from e
-            writeLine(f"{step.name + ':':14} {said} - ok")
+            say(f"{step.name + ':':14} {said} - ok")
     finally:
         await stage.cleanUp()
-    writeLine(f"{len(STEPS)} steps, and all of them ok")
+    say(f"{len(STEPS)} steps, and all of them ok")
     return 0
 
 

@@ -52,6 +52,9 @@ STATUS_USAGE = 64
 #: The status of a command that ended by a defect of ours: EX_SOFTWARE.
 STATUS_DEFECT = 70
 
+#: The status of a command whose output nobody reads any more.
+STATUS_BROKEN_PIPE = 128 + signal.SIGPIPE
+
 
 class ICommandReactor(ITerminalReactor, IReactorTime, IReactorFromThreads):
     """
@@ -163,7 +166,8 @@ class OneShotService(Service):
         @param work: does the work when the reactor runs; fires with the exit
             status. It is cancelled when the command is interrupted.
         @param failedStatus: the exit status where it fails with a
-            L{ConchError}, whose text is shown to a person.
+            L{ConchError}, whose text is shown to a person. L{BrokenPipeError}
+            is L{STATUS_BROKEN_PIPE}, and anything else L{STATUS_DEFECT}.
         """
         self._options = options
         self._reactor = reactor
@@ -217,6 +221,9 @@ class OneShotService(Service):
             if failure.check(ConchError):
                 complain(str(failure.value))
                 self.status = self._failedStatus
+            elif failure.check(BrokenPipeError):
+                # Python ignores SIGPIPE, which would have ended another program.
+                self.status = STATUS_BROKEN_PIPE
             else:
                 self._log.failure("the command failed by a defect of conchlite", failure)
                 self.status = STATUS_DEFECT

@@ -15,6 +15,7 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from conchlite.commands.oneshot import STATUS_BROKEN_PIPE
 from conchlite.commands.streams import DescriptorReader, DescriptorWriter
 from conchlite.error import ChannelOpenFailed, ChannelRequestFailed, ConchError
 from conchlite.ssh.channel import SSHChannel
@@ -24,9 +25,6 @@ from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
     from conchlite.ssh.connection import SSHConnection
-
-#: The status of a command that was ended because nobody reads its output.
-STATUS_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
 class RemoteCommand(SSHChannel):

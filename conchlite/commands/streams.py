@@ -20,6 +20,8 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from conchlite.error import ConchError
+
 
 def standardDescriptor(number: int) -> int | None:
     """
@@ -48,6 +50,21 @@ def writeLine(text: str, number: int = 1) -> None:
         except BlockingIOError:
             # Somebody who shares the descriptor with us made it non-blocking.
             select.select([], [descriptor], [])
+
+
+def say(text: str) -> None:
+    """
+    Write a line to standard output.
+
+    @raise BrokenPipeError: nobody reads it.
+    @raise ConchError: it cannot be written for another reason.
+    """
+    try:
+        writeLine(text)
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise ConchError(f"standard output: {e.strerror}") from e
 
 
 def complain(text: str) -> None:

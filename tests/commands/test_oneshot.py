@@ -113,6 +113,14 @@ class OneShotServiceTests(CapturingTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.reactor.stopped, 1)
 
+    def test_nobodyReads(self) -> None:
+        """
+        As with any program in a pipe: it ends, without a word.
+        """
+        service = self.start(fail(BrokenPipeError()))
+        self.assertEqual((service.status, self.reactor.stopped), (128 + signal.SIGPIPE, 1))
+        self.assertEqual(self.printed(2), "")
+
     def test_raised(self) -> None:
         def work() -> Deferred[int]:
             raise ConchError("at once")

@@ -17,9 +17,11 @@ from conchlite.commands.streams import (
     DescriptorReader,
     DescriptorWriter,
     complain,
+    say,
     standardDescriptor,
     writeLine,
 )
+from conchlite.error import ConchError
 
 
 class FakeReactor:
@@ -90,6 +92,19 @@ class WriteLineTests(PipeTestCase):
         self.close(self.source)
         self.assertRaises(BrokenPipeError, writeLine, "x")
         complain("x")
+
+    def test_say(self) -> None:
+        """
+        A full disk is something to tell a person, a broken pipe is not.
+        """
+        say("done")
+        self.assertEqual(os.read(self.source, 100), b"done\n")
+        self.close(self.source)
+        self.assertRaises(BrokenPipeError, say, "x")
+        with open("/dev/full", "wb") as full:
+            self.patch(streams, "standardDescriptor", lambda number: full.fileno())
+            error = self.assertRaises(ConchError, say, "x")
+        self.assertEqual(str(error), "standard output: No space left on device")
 
     def test_complain(self) -> None:
         complain("it broke")
