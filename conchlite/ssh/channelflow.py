@@ -82,7 +82,7 @@ class Outgoing:
     def _noteWaiting(self) -> None:
         channel = self._channel
         window = self.window
-        if channel.areWriting and not window.left:
+        if channel.areWriting and not window.left and channel._remoteChannel is not None:
             channel.areWriting = False
             channel._call(channel.stopWriting)
         producer = self._producer
@@ -130,7 +130,7 @@ class Outgoing:
             if self._producer is not None:
                 channel._call(self._producer.resumeProducing)
         if not window.size:
-            if window.left and not channel.areWriting:
+            if window.left and not (channel.areWriting or self.closed):
                 channel.areWriting = True
                 channel._call(channel.startWriting)
             if self._producer is not None and not self._streaming:
