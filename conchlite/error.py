@@ -284,9 +284,10 @@ class BadKeyError(ConchError):
     """
 
 
-class EncryptedKeyError(BadKeyError):
+class EncryptedKeyError(ConchError):
     """
-    A private key that is encrypted, and no passphrase was given.
+    A private key that is encrypted, and no passphrase was given. It is no
+    L{BadKeyError}: there is nothing wrong with the key.
     """
 
 

@@ -69,7 +69,7 @@ class Identity:
 
         try:
             return Key.fromFile(self.path + ".pub").public()
-        except (OSError, BadKeyError):
+        except (OSError, BadKeyError, EncryptedKeyError):
             # It only saves a question, if the server does not want the key.
             return None
 

@@ -212,7 +212,7 @@ class Key:
             if len(data) > MAXIMUM_FILE_SIZE:
                 raise BadKeyError("too large for a key")
             return cls.fromString(data, type, passphrase)
-        except BadKeyError as error:
+        except (BadKeyError, EncryptedKeyError) as error:
             raise error.__class__(f"{safe(os.fsdecode(filename))}: {error}") from error
 
     @classmethod
