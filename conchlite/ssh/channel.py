@@ -356,9 +356,6 @@ class SSHChannel:
 
     # What the connection calls, and what follows from it.
 
-    # Held data is of no use once the peer has closed.
-    _dropsAtClose = False
-
     def _attach(self, conn: SSHConnection, number: LocalChannel) -> None:
         self._incoming.begin()
         self.conn = conn
@@ -379,6 +376,10 @@ class SSHChannel:
         self._outgoing.window.add(size)
         if self._outgoing.window:
             self.conn._flush(self)
+
+    def _peerGone(self) -> None:
+        # The peer has closed; what is held has not been delivered yet.
+        pass
 
     def _cork(self) -> None:
         # While a request is being handled nothing is sent: the reply to it

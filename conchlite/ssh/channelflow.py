@@ -303,8 +303,7 @@ class Incoming:
         channel._life.received(MSG_CHANNEL_CLOSE)
         self.deaf = True
         channel._outgoing.stop()
-        if channel._dropsAtClose:
-            self.drop()
+        channel._peerGone()
         if self._held is not None:
             self._closeHeld = True
             channel._progress()

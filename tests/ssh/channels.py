@@ -46,9 +46,9 @@ class Recorder(SSHChannel):
         assert type(data) is bytes
         last = self.events[-1] if self.events else None
         if isinstance(last, tuple) and last[0] == kind:
-            self.events[-1] = (kind, last[1] + data)
+            last[1].extend(data)
         else:
-            self.events.append((kind, data))
+            self.events.append((kind, bytearray(data)))
 
     def requestReceived(self, requestType: bytes, data: bytes) -> object:
         self.events.append(("request", requestType, data))

@@ -1,0 +1,296 @@
+"""
+Sessions, the server's side: RFC 4254 section 6.
+
+An L{SSHSession} is the channel. What it runs, a process or a protocol of this
+process, the user's L{ISession<conchlite.interfaces.ISession>} decides, to which
+the avatar is adapted; it connects it to an L{SSHSessionProcessProtocol}, which
+is a process protocol for the one and a transport for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from conchlite.interfaces import (
+    EnvironmentVariableNotPermitted,
+    ISession,
+    ISessionSetEnv,
+    ISessionSignal,
+    WindowSize,
+)
+from conchlite.sansio.channels import RemoteChannel
+from conchlite.ssh.channel import SSHChannel
+from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.sessionprocess import SUPPORTED_SIGNALS as SUPPORTED_SIGNALS
+from conchlite.ssh.sessionprocess import SSHSessionProcessProtocol as SSHSessionProcessProtocol
+from conchlite.ssh.sessionprocess import connectProgram as connectProgram
+from conchlite.ssh.sessionprocess import wrapProcessProtocol as wrapProcessProtocol
+from conchlite.ssh.sessionprocess import wrapProtocol as wrapProtocol
+from conchlite.wire import connection
+from conchlite.wire.numbers import EXTENDED_DATA_STDERR
+from conchlite.wire.types import Reader
+
+# The requests that run something: one of them, once, in a session.
+_PROGRAM_REQUESTS = frozenset((b"shell", b"exec", b"subsystem"))
+
+
+class SSHSession(SSHChannel):
+    """
+    A session that the user opened: it runs one program.
+
+    What the user sends before there is a program waits in the channel, and the
+    window bounds it. The session closes when the program has ended.
+
+    @ivar session: the avatar as an L{ISession}, from the first request on that
+        needs it.
+    @ivar client: what the program is connected to, or L{None}.
+    """
+
+    name: Text = b"session"
+    #: When the program has ended, nobody is left to take what the user sends.
+    closeGrace = 0
+
+    session: ISession | None = None
+    client: SSHSessionProcessProtocol | None = None
+
+    _programWanted = False
+    _programRuns = False
+
+    def _opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
+        super()._opened(remoteChannel, windowSize, maximumPacketSize)
+        if self._openedAs is not None:
+            self.pauseProducing()
+
+    def _peerGone(self) -> None:
+        if not self._programRuns:
+            self._incoming.drop()
+        elif self.client is not None:
+            self.client.userGone()
+
+    def _adapted(self) -> ISession | None:
+        if self.session is None:
+            self.session = ISession(self.avatar, None)
+        return self.session
+
+    def requestReceived(self, requestType: bytes, data: bytes) -> object:
+        """
+        As with every channel; but only one program runs in a session.
+        """
+        if requestType not in _PROGRAM_REQUESTS:
+            return super().requestReceived(requestType, data)
+        if self._programWanted:
+            return False
+        self._programWanted = True
+        try:
+            result = super().requestReceived(requestType, data)
+        except Exception:
+            self._programStarted(False)
+            raise
+        if isinstance(result, Deferred):
+            return result.addBoth(self._programStarted)
+        return self._programStarted(result)
+
+    def _programStarted(self, result: object) -> object:
+        if result and not isinstance(result, Failure):
+            self._programRuns = True
+            self.resumeProducing()
+        else:
+            self._programWanted = False
+            self.client = None
+        return result
+
+    def _start(self, connect: Callable[[SSHSessionProcessProtocol], object]) -> bool | Deferred[bool]:
+        self.client = SSHSessionProcessProtocol(self)
+        result = connect(self.client)
+        if isinstance(result, Deferred):
+            return result.addCallback(lambda _: True)
+        return True
+
+    def request_shell(self, data: bytes) -> bool | Deferred[bool]:
+        """
+        RFC 4254 section 6.5: run the user's shell.
+        """
+        session = self._adapted()
+        if session is None:
+            return False
+        return self._start(session.openShell)
+
+    def request_exec(self, data: bytes) -> bool | Deferred[bool]:
+        """
+        RFC 4254 section 6.5: run a command.
+        """
+        command = connection.ExecRequest.unpack(data).command
+        session = self._adapted()
+        if session is None:
+            return False
+        execCommand = session.execCommand
+        return self._start(lambda process: execCommand(process, command))
+
+    def request_subsystem(self, data: bytes) -> bool | Deferred[bool]:
+        """
+        RFC 4254 section 6.5: run a protocol that the avatar has for a name.
+        """
+        name = connection.SubsystemRequest.unpack(data).name
+        if self.avatar is None:
+            return False
+        subsystem = self.avatar.lookupSubsystem(name, data)
+        if subsystem is None:
+            return False
+        return self._start(lambda process: connectProgram(subsystem, process))
+
+    def request_pty_req(self, data: bytes) -> bool:
+        """
+        RFC 4254 section 6.2: the user wants a terminal.
+        """
+        term, windowSize, modes = parseRequest_pty_req(data)
+        session = self._adapted()
+        if session is None:
+            return False
+        session.getPty(term, windowSize, modes)
+        return True
+
+    def request_window_change(self, data: bytes) -> bool:
+        """
+        RFC 4254 section 6.7: the terminal has another size.
+        """
+        windowSize = parseRequest_window_change(data)
+        session = self._adapted()
+        if session is None:
+            return False
+        session.windowChanged(windowSize)
+        return True
+
+    def request_env(self, data: bytes) -> bool:
+        """
+        RFC 4254 section 6.4: the user sets a variable, if the session lets him.
+        """
+        request = connection.EnvRequest.unpack(data)
+        session: ISessionSetEnv | None = ISessionSetEnv(self._adapted(), None)
+        if session is None:
+            return False
+        try:
+            session.setEnv(request.name, request.value)
+        except EnvironmentVariableNotPermitted:
+            return False
+        return True
+
+    def request_signal(self, data: bytes) -> bool:
+        """
+        RFC 4254 section 6.9: the user sends a signal, if the session takes
+        any.
+        """
+        name = connection.SignalRequest.unpack(data).signalName
+        session: ISessionSignal | None = ISessionSignal(self._adapted(), None)
+        if session is None or name not in [known.encode("ascii") for known in SUPPORTED_SIGNALS]:
+            return False
+        session.signalReceived(name.decode("ascii"))
+        return True
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        The user's data goes to the program.
+        """
+        if self.client is not None and self.client.transport is not None:
+            self.client.transport.write(data)
+
+    def extReceived(self, dataType: int, data: bytes) -> None:
+        """
+        Standard error of the user's, which is no usual thing, goes to a
+        program that takes it.
+        """
+        writeErr = getattr(self.client and self.client.transport, "writeErr", None)
+        if dataType == EXTENDED_DATA_STDERR and writeErr is not None:
+            writeErr(data)
+
+    def eofReceived(self) -> None:
+        """
+        The user will send no more: the L{ISession} knows what that means to
+        its program; to a subsystem it is the end of its input.
+        """
+        if self.session is not None:
+            self.session.eofReceived()
+        elif self.client is not None:
+            self.client.inputEnded()
+
+    def closed(self) -> None:
+        """
+        The session is over, and the program too.
+        """
+        try:
+            if self.client is not None:
+                self.client.sessionClosed()
+        finally:
+            if self.session is not None:
+                self.session.closed()
+
+
+class SSHSessionClient(protocol.Protocol):
+    """
+    A protocol that writes what it receives to its transport: half of a pipe.
+    """
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+
+def parseRequest_pty_req(data: bytes) -> tuple[bytes, WindowSize, list[tuple[int, int]]]:
+    """
+    Parse a C{pty-req}.
+
+    @return: the terminal's type; rows, columns, width and height in pixels;
+        and the modes, opcodes and values, RFC 4254 section 8.
+    @raise MalformedMessage: it is none.
+    """
+    request = connection.PtyRequest.unpack(data)
+    size = (request.rows, request.columns, request.widthPixels, request.heightPixels)
+    return request.term, size, _parseModes(request.modes)
+
+
+def _parseModes(data: bytes) -> list[tuple[int, int]]:
+    reader = Reader(data, "terminal modes")
+    modes = []
+    while reader.remaining():
+        opcode = reader.byte()
+        # RFC 4254 section 8: 0 is the end; opcodes from 160 on are not
+        # defined, and nobody knows how long their values are.
+        if opcode == 0 or opcode >= 160:
+            break
+        modes.append((opcode, reader.uint32()))
+    return modes
+
+
+def packRequest_pty_req(term: Text, geometry: WindowSize, modes: bytes) -> bytes:
+    """
+    Pack a C{pty-req}.
+
+    @param geometry: rows, columns, width and height in pixels.
+    @param modes: packed terminal modes.
+    """
+    rows, columns, width, height = geometry
+    return connection.PtyRequest(asBytes(term), columns, rows, width, height, modes).pack()
+
+
+def parseRequest_window_change(data: bytes) -> WindowSize:
+    """
+    Parse a C{window-change}.
+
+    @return: rows, columns, width and height in pixels.
+    @raise MalformedMessage: it is none.
+    """
+    request = connection.WindowChange.unpack(data)
+    return request.rows, request.columns, request.widthPixels, request.heightPixels
+
+
+def packRequest_window_change(geometry: WindowSize) -> bytes:
+    """
+    Pack a C{window-change}.
+
+    @param geometry: rows, columns, width and height in pixels.
+    """
+    rows, columns, width, height = geometry
+    return connection.WindowChange(columns, rows, width, height).pack()
