@@ -11,7 +11,9 @@ import random
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SkipTest
 
@@ -23,11 +25,11 @@ from tests.interop.peers import SINCE, versionText
 MEBIBYTE = 1024 * 1024
 DATA = random.Random("through cat").randbytes(MEBIBYTE)
 
-#: The test modules that have the matrix, with the names of their peers.
-MODULES = {
-    "tests.interop.test_openssh_server": "our client, sshd",
-    "tests.interop.test_openssh_client": "ssh, our server",
-    "tests.interop.test_ourselves": "our client, our server",
+#: The test cases that have the matrix, with the names of their peers.
+CASES = {
+    "tests.interop.test_openssh_server.MatrixTests": "our client, sshd",
+    "tests.interop.test_openssh_client.MatrixTests": "ssh, our server",
+    "tests.interop.test_ourselves.MatrixTests": "our client, our server",
 }
 
 
@@ -99,7 +101,7 @@ def _cells() -> Iterator[Cell]:
             yield Cell("cipher", cipher.decode(), force(ciphers=(cipher,)))
         for mac in CLIENT_DEFAULT.macs:
             name = f"{cipher.decode()} {mac.decode()}"
-            yield Cell("cipher and MAC", name, force(ciphers=(cipher,), macs=(mac,)))
+            yield Cell("cipher", name, force(ciphers=(cipher,), macs=(mac,)))
     for keyExchange in CLIENT_DEFAULT.keyExchanges:
         yield Cell("key exchange", keyExchange.decode(), force(keyExchanges=(keyExchange,)))
     for signature in CLIENT_DEFAULT.signatures:
@@ -166,13 +168,14 @@ def _table() -> int:
             self.table: dict[tuple[Cell, str], str] = {}
 
         def _note(self, test, verdict: str) -> None:
-            cell = getattr(test, "cell", None)
-            if cell is not None:
-                self.table.setdefault((cell, MODULES[type(test).__module__]), verdict)
+            # What could not even be loaded has no cell.
+            if hasattr(test, "cell"):
+                peers = CASES[f"{type(test).__module__}.{type(test).__qualname__}"]
+                self.table.setdefault((test.cell, peers), verdict)
 
         def addSuccess(self, test):
             super().addSuccess(test)
-            self._note(test, test.verdict if hasattr(test, "verdict") else "ok")
+            self._note(test, test.verdict)
 
         def addSkip(self, test, reason):
             super().addSkip(test, reason)
@@ -187,8 +190,10 @@ def _table() -> int:
             self._note(test, "FAILED")
 
     verdicts = Verdicts()
-    TestLoader().loadByNames(list(MODULES)).run(verdicts)
-    peers = list(MODULES.values())
+    # Where the tests leave their files.
+    with TemporaryDirectory() as directory, chdir(directory):
+        TestLoader().loadByNames(list(CASES)).run(verdicts)
+    peers = list(CASES.values())
     rows = [["", *peers]]
     family = ""
     for cell in CELLS:

@@ -14,13 +14,14 @@ from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT, AlgorithmSet
 from conchlite.avatar import SessionUser
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
-from conchlite.error import HostKeyRejected
+from conchlite.error import HostKeyRejected, UsageError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import NS
@@ -31,7 +32,7 @@ from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
 from conchlite.ssh.transport import SSHClientTransport, SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthClient
 from conchlite.wire.connection import ExitSignal, ExitStatus
-from tests.interop.peers import LOCALHOST, hostKeys, userKeys
+from tests.interop.peers import LOCALHOST, STOP_SECONDS, hostKeys, userKeys
 
 #: Is called with the size of what has been received.
 Received = Callable[[int], object] | None
@@ -397,11 +398,67 @@ class Server:
         return DeferredList([self.ended(), self._listener.stopListening()])
 
 
+class _Spawner:
+    """
+    The reactor as sessions see it, and when what it spawned has ended.
+    """
+
+    def __init__(self, reactor) -> None:
+        self._reactor = reactor
+        self._ends: list[Deferred[None]] = []
+        self._processes: list[Any] = []
+
+    def spawnProcess(self, proto, *arguments):
+        end: Deferred[None] = Deferred()
+        processEnded = proto.processEnded
+
+        def ended(reason):
+            processEnded(reason)
+            end.callback(None)
+
+        proto.processEnded = ended
+        self._ends.append(end)
+        process = self._reactor.spawnProcess(proto, *arguments)
+        self._processes.append(process)
+        return process
+
+    async def ended(self) -> None:
+        """
+        Wait for all to end, which they do by themselves, or ought to.
+        """
+        killing = self._reactor.callLater(STOP_SECONDS, self._killAll)
+        await DeferredList(self._ends)
+        if not killing.active():
+            raise AssertionError("a process outlived its session")
+        killing.cancel()
+
+    def _killAll(self) -> None:
+        for process in self._processes:
+            try:
+                process.signalProcess("KILL")
+            except ProcessExitedAlready:
+                pass  # It ended by itself.
+
+
 def processes(test, reactor) -> Callable[[], ProcessSession]:
     """
     What opens sessions that run processes, by C{sh}, in an empty directory.
+    They have ended when the test has.
     """
     directory = Path(test.mktemp()).absolute()
     directory.mkdir(parents=True)
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(directory)}
-    return lambda: ProcessSession(reactor, "/bin/sh", str(directory), environment)
+    spawner = _Spawner(reactor)
+    test.addCleanup(lambda: Deferred.fromCoroutine(spawner.ended()))
+    return lambda: ProcessSession(spawner, "/bin/sh", str(directory), environment)
+
+
+def exchangeKeys(transport) -> bool:
+    """
+    Begin a key exchange, unless there is one.
+    """
+    try:
+        transport.sendKexInit()
+    except UsageError:
+        return False
+    return True

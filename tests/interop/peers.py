@@ -41,8 +41,8 @@ _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", 
 # How often a port is chosen, until one is still free when sshd wants it.
 _PORTS_TRIED = 20
 
-# Seconds that a server has to end before it is killed.
-_STOP_SECONDS = 10
+#: Seconds that what is told to end has until it is killed.
+STOP_SECONDS = 10
 
 
 def program(name: str) -> str:
@@ -254,7 +254,7 @@ class SSHD(ProcessProtocol):
             self._signal("TERM")
             for pid in started:
                 _kill(pid, signal.SIGTERM)
-            killing = self._reactor.callLater(_STOP_SECONDS, self._killAll, started)
+            killing = self._reactor.callLater(STOP_SECONDS, self._killAll, started)
             await self._ended
             if killing.active():
                 killing.cancel()
