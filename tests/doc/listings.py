@@ -9,10 +9,14 @@ would: host, port, user, fingerprint, keys.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+
+from conchlite.ssh.keys import Key
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "doc"
@@ -20,6 +24,9 @@ CLIENT = DOC / "howto" / "listings" / "client"
 
 #: What the howto's program prints.
 LINE = """We got this from "cat": b'This data will be echoed back to us by "cat."\\r\\n'\n"""
+
+#: The fingerprint in the howto, for which a reader puts his server's own.
+FINGERPRINT = "b1:94:6a:c9:24:92:d2:34:7c:62:35:b4:d2:61:11:84"
 
 #: Seconds after which a program hangs. Nothing waits that long unless it is wrong.
 PATIENCE = 120
@@ -36,7 +43,7 @@ def substitute(text: str, literals: Mapping[str, str]) -> str:
     return text
 
 
-def section(text: str, begin: str, end: str) -> str:
+def between(text: str, begin: str, end: str) -> str:
     """
     What stands between two marks, both included.
     """
@@ -44,30 +51,117 @@ def section(text: str, begin: str, end: str) -> str:
     return text[start : text.index(end, start + len(begin)) + len(end)]
 
 
-def environment() -> dict[str, str]:
+def clientWithKey(text: str, key: Key) -> str:
+    """
+    The howto's program with another key in the place of the howto's own.
+    """
+    public = between(text, "'ssh-rsa AAAA", "mV'")
+    private = between(text, '"""-----BEGIN', '-----END RSA PRIVATE KEY-----"""')
+    return substitute(
+        text,
+        {
+            public: repr(key.public().toString("openssh").decode()),
+            private: f'"""{key.toString("openssh").decode()}"""',
+        },
+    )
+
+
+def serverWithKey(text: str, key: Key) -> str:
+    """
+    The server with another user's key in the place of the howto's own.
+    """
+    public = between(text, '(\n    "ssh-rsa AAAA', 'mV"\n)')
+    return substitute(text, {public: repr(key.public().toString("openssh").decode())})
+
+
+def copied(directory: str | Path) -> Path:
+    """
+    A new directory with all listings of the client's chapter.
+    """
+    return Path(shutil.copytree(CLIENT, directory, ignore=shutil.ignore_patterns("__pycache__", "host_key")))
+
+
+def command(path: Path, *arguments: str) -> list[str]:
+    """
+    The command line that runs a program.
+    """
+    return [sys.executable, path.name, *arguments]
+
+
+def environment(home: Path) -> dict[str, str]:
     """
     The environment of a listing: the conchlite that is tested, and nothing
-    of the user's.
+    of whoever runs the tests.
     """
     return {
+        "HOME": str(home),
         "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONWARNINGS": "error::DeprecationWarning:__main__",
+        "PYTHONPATH": str(ROOT),
     }
 
 
 def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """
-    Run a program to its end, in the directory that it is in.
+    Run a program to its end, in the directory that it is in, which is its
+    home as well.
     """
     return subprocess.run(
-        [sys.executable, path.name, *arguments],
+        command(path, *arguments),
         cwd=path.parent,
-        env=environment(),
+        env=environment(path.parent),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
+
+
+class Server:
+    """
+    A program that serves, in a process of its own, on a port that was free.
+
+    @ivar said: what it printed until it was ready, the text behind each colon
+        by that before it.
+    @ivar port: where it listens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        @param path: the program; it says C{listening on port} and its port
+            when it is ready.
+        """
+        self._process = subprocess.Popen(
+            command(path),
+            cwd=path.parent,
+            env=environment(path.parent),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        hangs = threading.Timer(PATIENCE, self._process.kill)
+        hangs.start()
+        try:
+            self._readUntilReady()
+        finally:
+            hangs.cancel()
+
+    def _readUntilReady(self) -> None:
+        assert self._process.stdout is not None
+        self.said: dict[str, str] = {}
+        for line in self._process.stdout:
+            if line.startswith("listening on port "):
+                self.port = int(line.split()[-1])
+                return
+            name, _, text = line.partition(":")
+            self.said[name] = text.strip()
+        self.stop()
+        raise AssertionError(f"the server ended instead of listening: {self.said}")
+
+    def stop(self) -> None:
+        """
+        End it.
+        """
+        self._process.terminate()
+        self._process.communicate(timeout=PATIENCE)
