@@ -230,11 +230,14 @@ class SSHTransportBase(TransportMessages, Protocol):
 
     def _flush(self) -> None:
         if not self._parsing:
-            output = self._layer.takeOutput()
-            if len(output) == 1:
-                self._tcp().write(output[0])
-            elif output:
-                self._tcp().writeSequence(output)
+            self._writeOutput()
+
+    def _writeOutput(self) -> None:
+        output = self._layer.takeOutput()
+        if len(output) == 1:
+            self._tcp().write(output[0])
+        elif output:
+            self._tcp().writeSequence(output)
 
     def _pauseOrResumeTCP(self) -> None:
         wanted = bool(self._holds) and self._layer.waiting > _WAITING_LIMIT and not self._closing
@@ -409,7 +412,9 @@ class SSHTransportBase(TransportMessages, Protocol):
                 self.sendPacket(whole[0], whole[1:])
         elif not self._closing:
             self._layer.send(packets)
-            self._flush()
+            # At once, even while packets are being handled: TCP says when it
+            # is full, and what comes in a larger piece costs it more.
+            self._writeOutput()
 
     def sendIgnore(self, message: bytes) -> None:
         """
