@@ -23,7 +23,6 @@ from typing import Any, ClassVar, Self, dataclass_transform
 from conchlite.error import MalformedMessage, UnexpectedMessage
 from conchlite.wire.types import Buffer, FieldType, Reader
 
-
 _Fields = tuple[tuple[str, FieldType[Any]], ...]
 
 
