@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import Factory
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT, AlgorithmSet
 from conchlite.avatar import SessionUser
@@ -405,8 +405,12 @@ class _Spawner:
 
     def __init__(self, reactor) -> None:
         self._reactor = reactor
+        directlyProvides(self, providedBy(reactor))
         self._ends: list[Deferred[None]] = []
         self._processes: list[Any] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self._reactor, name)
 
     def spawnProcess(self, proto, *arguments):
         end: Deferred[None] = Deferred()
@@ -450,7 +454,13 @@ def processes(test, reactor) -> Callable[[], ProcessSession]:
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(directory)}
     spawner = _Spawner(reactor)
     test.addCleanup(lambda: Deferred.fromCoroutine(spawner.ended()))
-    return lambda: ProcessSession(spawner, "/bin/sh", str(directory), environment)
+
+    def openSession() -> ProcessSession:
+        session = ProcessSession(spawner, "/bin/sh", str(directory), environment)
+        session.hangupSeconds = 0.1
+        return session
+
+    return openSession
 
 
 def exchangeKeys(transport) -> bool:

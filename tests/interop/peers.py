@@ -316,11 +316,19 @@ class Finished:
         self.status = status
 
 
-class _Running(ProcessProtocol):
+class Running(ProcessProtocol):
+    """
+    A program that runs.
+
+    @ivar wrote: fires when it has written something to its standard output.
+    @ivar finished: fires when it has ended.
+    """
+
     def __init__(self, standardInput: bytes) -> None:
         self._input = standardInput
         self._output: list[bytes] = []
         self._errors: list[bytes] = []
+        self.wrote: Deferred[None] = Deferred()
         self.finished: Deferred[Finished] = Deferred()
 
     def connectionMade(self) -> None:
@@ -330,6 +338,8 @@ class _Running(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         self._output.append(data)
+        if not self.wrote.called:
+            self.wrote.callback(None)
 
     def errReceived(self, data: bytes) -> None:
         self._errors.append(data)
@@ -346,18 +356,18 @@ class _Running(ProcessProtocol):
             pass  # It ended by itself.
 
 
-async def run(
+def start(
     test,
     reactor,
     path: str,
     arguments: Sequence[str],
     standardInput: bytes = b"",
     environment: Mapping[str, str] = {},
-) -> Finished:
+) -> Running:
     """
-    Run a program to its end; it is killed if the test ends first.
+    Run a program; it is killed if the test ends first.
     """
-    running = _Running(standardInput)
+    running = Running(standardInput)
     over: Deferred[None] = Deferred()
 
     def ended(result):
@@ -365,14 +375,13 @@ async def run(
         return result
 
     def cleanUp():
-        if not over.called:
-            running.kill()
+        running.kill()
         return over
 
     running.finished.addBoth(ended)
     reactor.spawnProcess(running, path, [path, *arguments], {"PATH": _PATH, **environment})
     test.addCleanup(cleanUp)
-    return await running.finished
+    return running
 
 
 class SSH:
@@ -398,7 +407,7 @@ class SSH:
         lines = [f"[{LOCALHOST}]:{self.port} {publicKeyLine(key)}\n" for key in keys]
         self._knownHosts.write_text("".join(lines))
 
-    async def run(
+    def start(
         self,
         command: str,
         standardInput: bytes = b"",
@@ -406,7 +415,7 @@ class SSH:
         user: str = "alice",
         environment: Mapping[str, str] = {},
         **options: str,
-    ) -> Finished:
+    ) -> Running:
         """
         Run a command on the server.
 
@@ -434,7 +443,7 @@ class SSH:
         for name, value in given.items():
             arguments += ["-o", f"{name}={value}"]
         arguments += [f"{user}@{LOCALHOST}", command]
-        return await run(
+        return start(
             self._test,
             self._reactor,
             program("ssh"),
@@ -442,3 +451,11 @@ class SSH:
             standardInput,
             {"HOME": str(self.directory), **environment},
         )
+
+    def run(self, command: str, standardInput: bytes = b"", **options) -> Deferred[Finished]:
+        """
+        Run a command on the server to its end.
+
+        @param options: as L{start} takes them.
+        """
+        return self.start(command, standardInput, **options).finished

@@ -14,7 +14,7 @@ from conchlite.ssh.keys import Key
 from conchlite.wire.numbers import DISCONNECT_BY_APPLICATION
 from tests.interop.matrix import DATA, Cell, everyAlgorithm, notIn, sha256
 from tests.interop.ours import Server, processes
-from tests.interop.peers import LOCALHOST, SSH, Finished, hostKeys, program, run, userKeys, version
+from tests.interop.peers import LOCALHOST, SSH, Finished, hostKeys, program, start, userKeys, version
 
 
 class SSHTestCase(TestCase):
@@ -113,11 +113,38 @@ class ReexchangeTests(SSHTestCase):
         return self.check(processes(self, reactor))
 
 
+class LostConnectionTests(SSHTestCase):
+    def test_killed(self):
+        """
+        What runs on the server ends when the client is gone.
+        """
+        return self.check("echo here; exec sleep 120")
+
+    def test_killedBehindACommand(self):
+        """
+        The command has ended, but what it left behind has its output.
+        """
+        return self.check("sleep 1 & echo here")
+
+    async def check(self, command: str) -> None:
+        server = Server.start(self, reactor, openSession=processes(self, reactor))
+        ssh = SSH(self, reactor, server.port).start(command)
+        await ssh.wrote
+        (transport,) = server.transports
+        (channel,) = transport.service.channels.values()
+        ssh.kill()
+        await server.ended()
+        self.assertIsInstance(transport.closeReason.value, ConnectionEnded)
+        self.assertEqual(channel.conn.channels, {})
+
+
 class LoginTests(SSHTestCase):
     async def checkKey(self, name: bytes, algorithm: str) -> None:
         server = Server.start(self, reactor)
         ssh = SSH(self, reactor, server.port)
-        finished = await ssh.run("cat", b"whoever I am", userKeys()[name], PubkeyAcceptedAlgorithms=algorithm)
+        finished = await ssh.run(
+            "cat", b"whoever I am", key=userKeys()[name], PubkeyAcceptedAlgorithms=algorithm
+        )
         self.checkOutput(finished, b"whoever I am")
         await self.checkEnd(server)
 
@@ -188,7 +215,7 @@ class HostKeyTests(SSHTestCase):
 
     async def scan(self, server: Server) -> dict[bytes, Key]:
         arguments = ["-p", str(server.port), "-t", "ed25519,ecdsa,rsa", LOCALHOST]
-        finished = await run(self, reactor, program("ssh-keyscan"), arguments)
+        finished = await start(self, reactor, program("ssh-keyscan"), arguments).finished
         found = {}
         for line in finished.output.decode().splitlines():
             host, name, key = line.split()

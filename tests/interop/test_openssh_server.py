@@ -69,7 +69,7 @@ class SSHDTestCase(TestCase):
 @everyAlgorithm
 class MatrixTests(SSHDTestCase):
     async def tryAlgorithms(self, cell: Cell) -> str | None:
-        sshd = await SSHD.start(self, reactor)
+        sshd = await SSHD.start(self, reactor, **self.offers(cell))
         if cell.lackedBy(sshd.version):
             error = await self.refused(sshd, NoCommonAlgorithm, algorithms=cell.algorithms)
             self.assertNotIn(cell.algorithms.keyExchanges[0], error.theirs)
@@ -81,6 +81,14 @@ class MatrixTests(SSHDTestCase):
         await self.close(sshd, client)
         self.assertEqual(command.closes, 1)
         return None
+
+    def offers(self, cell: Cell) -> dict[str, str]:
+        """
+        From OpenSSH 10 on, sshd offers finite field Diffie-Hellman only if it
+        is told to.
+        """
+        offered = cell.options().get("KexAlgorithms", "")
+        return {"KexAlgorithms": "+" + offered} if offered.startswith("diffie-hellman") else {}
 
 
 class CommandTests(SSHDTestCase):
