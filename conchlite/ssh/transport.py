@@ -38,6 +38,9 @@ class SSHClientTransport(SSHTransportBase):
 
     role = Role.CLIENT
     isClient = True
+    # The service that the server has accepted. One that has run must not be
+    # started anew: authentication would send the password again.
+    _accepted: SSHService | None = None
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: Fingerprint) -> Deferred[object]:
         """
@@ -111,12 +114,13 @@ class SSHClientTransport(SSHTransportBase):
 
     def _serviceAccepted(self, event: events.ServiceAccepted) -> None:
         instance = self.instance
-        if instance is None or instance is self.service:
+        if instance is None or instance is self._accepted:
             raise UnexpectedMessage(f"SERVICE_ACCEPT of {safe(event.name)!r}, which was not requested")
         if event.name and event.name != asBytes(instance.name):
             raise UnexpectedMessage(
                 f"SERVICE_ACCEPT of {safe(event.name)!r} where {safe(asBytes(instance.name))!r} was requested"
             )
+        self._accepted = instance
         self.setService(instance)
 
 
@@ -172,6 +176,10 @@ class SSHServerTransport(SSHTransportBase):
         self.end(error, numbers.DISCONNECT_KEY_EXCHANGE_FAILED, b"key exchange failed")
 
     def _serviceRequested(self, event: events.ServiceRequested) -> None:
+        if self.service is not None:
+            # A new authentication would have a new count of failures, and
+            # behind a login it would forget to log out who is there.
+            raise UnexpectedMessage(f"a service named {safe(event.name)!r} was requested while one runs")
         service = self.factory.getService(self, event.name)
         if service is None:
             raise UnknownService(f"a service named {safe(event.name)!r} was requested")

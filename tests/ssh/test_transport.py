@@ -355,6 +355,38 @@ class ServiceTests(SynchronousTestCase):
         link.flush()
         self.assertEqual(["started"], client.instance.calls)
 
+    def test_acceptedTwice(self) -> None:
+        """
+        A server cannot make a client start over with its authentication, not
+        even when that has given way to the next service.
+        """
+        for following in (None, RecordingService()):
+            client = Client()
+            client.requested = RecordingService()
+            link = Link(client).secure()
+            if following is not None:
+                client.setService(following)
+            link.server.sendPacket(transport.MSG_SERVICE_ACCEPT, NS("ssh-userauth"))
+            link.flush()
+            self.assertIsInstance(client.closeReason.value, UnexpectedMessage)
+            self.assertEqual(["started", "stopped"], client.requested.calls)
+
+    def test_requestedTwice(self) -> None:
+        """
+        security.md row 63: a client gets no new count of failures, and no new
+        time to log in, by requesting the authentication again; and who is
+        logged in is not replaced by somebody else.
+        """
+        client = Client()
+        client.requested = RecordingService()
+        link = Link(client).secure()
+        client.sendPacket(transport.MSG_SERVICE_REQUEST, NS("ssh-userauth"))
+        link.flush()
+        self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
+        self.assertEqual([(2, b"unexpected message")], client.errors)
+        [service] = link.factory.started
+        self.assertEqual(["started", "stopped"], service.calls)
+
     def test_replaced(self) -> None:
         client = Client()
         client.requested = RecordingService()
