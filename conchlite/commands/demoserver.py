@@ -16,7 +16,7 @@ from conchlite.avatar import SessionUser
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
-from conchlite.ssh.programs import Cat, ProgramSession
+from conchlite.ssh.programs import Cat, Program, ProgramSession
 from conchlite.ssh.transport import SSHServerTransport
 
 #: Who may log in.
@@ -34,7 +34,7 @@ class _Realm:
         name = bytes(avatarId)
         self._server.loggedIn.append(name)
         # What a session of this user may run.
-        user = SessionUser(lambda: ProgramSession({b"cat": Cat}))
+        user = SessionUser(lambda: ProgramSession(self._server.programs))
         return interfaces[0], user, lambda: self._server.loggedIn.remove(name)
 
 
@@ -58,6 +58,7 @@ class DemoServer(SSHFactory):
     @ivar hostKey: its host key.
     @ivar connections: the connections that are open.
     @ivar loggedIn: the names of the users who are logged in.
+    @ivar programs: what they may run.
     """
 
     protocol = _Transport
@@ -71,6 +72,7 @@ class DemoServer(SSHFactory):
         self.privateKeys = {hostKey.sshType(): hostKey}
         self.connections: list[SSHServerTransport] = []
         self.loggedIn: list[bytes] = []
+        self.programs: dict[bytes, Program] = {b"cat": Cat}
         self._waiting: list[Deferred[None]] = []
         checker = SSHPublicKeyChecker(InMemorySSHKeyDB({USER.encode("ascii"): [userKey]}))
         self.portal = Portal(_Realm(self), [checker])

@@ -101,7 +101,7 @@ class RemoteCommand(SSHChannel):
     def _notStarted(self, failure: Failure) -> None:
         if failure.check(ChannelRequestFailed):
             self._failure = Failure(ConchError("the server refuses to run the command"))
-            self.loseConnection()
+            self.abortConnection()
 
     def _inputEnded(self) -> None:
         self.unregisterProducer()

@@ -1,0 +1,90 @@
+"""
+Tests for the options of L{conchlite.commands.run}. What it does is tried against
+OpenSSH's sshd in C{tests/interop}, and its parts by themselves.
+"""
+
+import os
+import pwd
+
+from twisted.python.usage import UsageError
+
+from conchlite.commands import run
+from conchlite.commands.run import Options
+from tests.commands.capture import CapturingTestCase
+
+
+class OptionsTests(CapturingTestCase):
+    def parse(self, *arguments: str) -> Options:
+        options = Options()
+        options.parseOptions(list(arguments))
+        return options
+
+    def refused(self, *arguments: str) -> str:
+        return str(self.assertRaises(UsageError, self.parse, *arguments))
+
+    def test_defaults(self) -> None:
+        options = self.parse("host", "true")
+        self.assertEqual((options.host, options.port), ("host", 22))
+        self.assertEqual(options.user, pwd.getpwuid(os.getuid()).pw_name)
+        self.assertEqual(options.command, b"true")
+        self.assertEqual((options["identity"], options["known-hosts"]), ([], []))
+        self.assertEqual(options["connect-timeout"], 30)
+        self.assertFalse(options["password"])
+
+    def test_everything(self) -> None:
+        options = self.parse(
+            *("-v", "-p", "2222", "-l", "me", "-i", "one", "--identity", "two", "--password"),
+            *("--known-hosts", "three", "--known-hosts=four", "--connect-timeout", "1.5", "host", "true"),
+        )
+        self.assertEqual((options.host, options.port, options.user), ("host", 2222, "me"))
+        self.assertEqual(options["identity"], ["one", "two"])
+        self.assertEqual(options["known-hosts"], ["three", "four"])
+        self.assertEqual(options["connect-timeout"], 1.5)
+        self.assertTrue(options["password"] and options["verbose"])
+
+    def test_destination(self) -> None:
+        options = self.parse("me@[::1]:2222", "true")
+        self.assertEqual((options.host, options.port, options.user), ("::1", 2222, "me"))
+
+    def test_command(self) -> None:
+        """
+        What is behind the host is the command's, options as well, and bytes
+        that are no text stay what they are.
+        """
+        options = self.parse("-v", "host", "ls", "-la", "--port", "x", os.fsdecode(b"\xff"))
+        self.assertEqual(options.command, b"ls -la --port x \xff")
+        self.assertEqual(options.port, 22)
+
+    def test_twice(self) -> None:
+        """
+        Said twice is said once, if it is the same.
+        """
+        options = self.parse("-p", "2222", "-l", "me", "me@host:2222", "true")
+        self.assertEqual((options.port, options.user), (2222, "me"))
+        self.assertIn("two different ports", self.refused("-p", "22", "host:2222", "true"))
+        self.assertIn("two different users", self.refused("-l", "you", "me@host", "true"))
+
+    def test_refused(self) -> None:
+        for arguments, said in [
+            ([], "the host is missing"),
+            (["host"], "the command is missing"),
+            (["-p", "0", "host", "true"], "a port is a number"),
+            (["-l", "-x", "host", "true"], "a user that begins with '-'"),
+            (["--", "-host", "true"], "a host that begins with '-'"),
+            (["--connect-timeout", "soon", "host", "true"], "no number of seconds"),
+            (["--connect-timeout", "0", "host", "true"], "no number of seconds"),
+            (["--connect-timeout", "nan", "host", "true"], "no number of seconds"),
+        ]:
+            self.assertIn(said, self.refused(*arguments))
+
+    def test_nobody(self) -> None:
+        """
+        A user without an account has to say who he is.
+        """
+
+        def getpwuid(uid: int) -> object:
+            raise KeyError(uid)
+
+        self.patch(run.pwd, "getpwuid", getpwuid)
+        self.assertIn("nobody knows your user name", self.refused("host", "true"))
+        self.assertEqual(self.parse("me@host", "true").user, "me")
