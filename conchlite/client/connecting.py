@@ -172,7 +172,7 @@ class Connecting:
     def _notConnected(self, failure: Failure) -> None:
         self._endpointConnecting = None
         self._isLost = True
-        error = CannotConnect(f"cannot connect to {self._where()}: {_connectText(failure)}")
+        error = CannotConnect(f"cannot connect to {self._where()}: {_connectText(failure)}", failure)
         self._fail(Failure(error))
 
     def _where(self) -> str:

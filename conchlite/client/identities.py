@@ -113,7 +113,7 @@ class IdentityUserAuth(SSHUserAuthClient):
 
     def __init__(
         self,
-        user: str,
+        user: Text,
         host: str,
         instance: SSHService,
         identities: Sequence[Identity],
