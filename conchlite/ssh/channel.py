@@ -1,57 +1,28 @@
 """
 A channel as programs see it: RFC 4254 section 5.
 
-What a program writes goes through a L{SendWindow}, what the peer sends through
-a L{ReceiveWindow}, and where the channel is in its life a L{ChannelLife} knows.
-This class brings them together with the program's callbacks; the connection
-has the channels' numbers, and puts their messages on the wire.
-
-The way to the end has steps, which L{SSHChannel._progress} takes as soon as
-each can be taken. After C{loseConnection}: the producer is done, the data that
-waits has left, EOF has left, every request of the peer has its reply, the peer
-has sent its EOF or CLOSE (or C{closeGrace} is over); then CLOSE goes out, and
-when the peer's CLOSE is there too, C{closed} is called. Data that the program
-holds back with C{pauseProducing} holds back EOF, CLOSE and C{closed} behind it.
+What it does, L{conchlite.ssh.channelmachine} has, and what passes through it
+L{conchlite.ssh.channelflow}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ParamSpec
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import (
-    IAddress,
-    IConsumer,
-    IDelayedCall,
-    IProducer,
-    IPushProducer,
-    ITransport,
-)
+from twisted.internet.interfaces import IAddress, IConsumer, IProducer, IPushProducer, ITransport
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from conchlite.error import ConchError, UsageError, safe
-from conchlite.sansio.channels import (
-    ChannelLife,
-    ChannelState,
-    LocalChannel,
-    RemoteChannel,
-    ReplyQueue,
-    methodFor,
-)
+from conchlite.sansio.channels import ChannelState, LocalChannel, methodFor
 from conchlite.sansio.flowcontrol import DATA
-from conchlite.ssh.channelflow import Incoming, Outgoing
+from conchlite.ssh.channelmachine import ChannelMachine
 from conchlite.ssh.common import Text, asBytes
-from conchlite.wire.numbers import MSG_CHANNEL_CLOSE
 
 if TYPE_CHECKING:
     from conchlite.interfaces import IConchUser
     from conchlite.ssh.connection import SSHConnection
-
-_P = ParamSpec("_P")
-
-#: The most requests of the peer on one channel that may wait for a reply.
-MAXIMUM_WAITING_REQUESTS = 64
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -79,6 +50,8 @@ class SSHChannel:
     """
 
     _log = Logger()
+    # All else that is private is in there, where subclasses do not meet it.
+    _machineClass = ChannelMachine
 
     name: Text = b""
     localWindowSize = 2 * 1024 * 1024
@@ -115,19 +88,7 @@ class SSHChannel:
         self.id: LocalChannel | None = None
         self.disconnecting = False
         self.areWriting = True
-
-        self._life = ChannelLife()
-        self._remoteChannel: RemoteChannel | None = None
-        # The type that the peer asked for, where the peer opened the channel.
-        self._openedAs: bytes | None = None
-        self._outgoing = Outgoing(self)
-        self._outgoing.window.left = remoteWindow
-        self._outgoing.window.maximumPacketSize = remoteMaxPacket
-        self._incoming = Incoming(self)
-        self._replies: ReplyQueue[bool] = ReplyQueue(MAXIMUM_WAITING_REQUESTS)
-        self._corked: list[tuple[int, bytes]] | None = None
-        self._graceCall: IDelayedCall | None = None
-        self._aborted = False
+        self._machine = self._machineClass(self, remoteWindow, remoteMaxPacket)
 
     def __str__(self) -> str:
         name = safe(asBytes(self.name)) or "None"
@@ -143,28 +104,28 @@ class SSHChannel:
         """
         How many bytes the peer may send yet.
         """
-        return self._incoming.window.left
+        return self._machine.incoming.window.left
 
     @property
     def remoteWindowLeft(self) -> int:
         """
         How many bytes the peer takes yet.
         """
-        return self._outgoing.window.left
+        return self._machine.outgoing.window.left
 
     @property
     def remoteMaxPacket(self) -> int:
         """
         How many bytes of data the peer takes in a packet.
         """
-        return self._outgoing.window.maximumPacketSize
+        return self._machine.outgoing.window.maximumPacketSize
 
     @property
     def localClosed(self) -> bool:
         """
         Whether we have sent CLOSE, or the connection is gone.
         """
-        return self._life.state in (
+        return self._machine.life.state in (
             ChannelState.CLOSE_SENT,
             ChannelState.CLOSE_SENT_AFTER_EOF,
             ChannelState.CLOSED,
@@ -175,7 +136,7 @@ class SSHChannel:
         """
         Whether the peer has sent CLOSE, or the connection is gone.
         """
-        return self._life.state in (ChannelState.CLOSE_RECEIVED, ChannelState.CLOSED)
+        return self._machine.life.state in (ChannelState.CLOSE_RECEIVED, ChannelState.CLOSED)
 
     # What a program overrides.
 
@@ -256,13 +217,13 @@ class SSHChannel:
         Send data; what the peer does not take yet waits. After C{sendEOF},
         C{loseConnection} or the end of the channel this does nothing.
         """
-        self._outgoing.put(DATA, data)
+        self._machine.outgoing.put(DATA, data)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """
         Send several pieces of data.
         """
-        self._outgoing.put(DATA, b"".join(data))
+        self._machine.outgoing.put(DATA, b"".join(data))
 
     def writeExtended(self, dataType: int, data: bytes) -> None:
         """
@@ -273,13 +234,13 @@ class SSHChannel:
         """
         if not 0 <= dataType <= 0xFFFFFFFF:
             raise UsageError(f"extended data of type {dataType}")
-        self._outgoing.put(dataType, data)
+        self._machine.outgoing.put(dataType, data)
 
     def loseWriteConnection(self) -> None:
         """
         Send EOF, behind what waits; the peer may go on sending.
         """
-        self._outgoing.end()
+        self._machine.outgoing.end()
 
     def loseConnection(self) -> None:
         """
@@ -288,19 +249,15 @@ class SSHChannel:
         open this takes effect when it is. A producer is waited for.
         """
         self.disconnecting = True
-        self._outgoing.end()
-        self._progress()
+        self._machine.outgoing.end()
+        self._machine.progress()
 
     def abortConnection(self) -> None:
         """
         Close at once: what waits is dropped, and nothing is delivered any
         more. C{closed} is called when the peer has agreed.
         """
-        if not self._aborted:
-            self._aborted = self.disconnecting = True
-            self._outgoing.stop()
-            self._incoming.drop()
-            self._progress()
+        self._machine.abort()
 
     def getPeer(self) -> IAddress:
         """
@@ -325,13 +282,13 @@ class SSHChannel:
             for more when everything that it gave has left.
         @raise RuntimeError: there is one already, as with every consumer.
         """
-        self._outgoing.registerProducer(producer, streaming)
+        self._machine.outgoing.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """
         The producer is done.
         """
-        self._outgoing.unregisterProducer()
+        self._machine.outgoing.unregisterProducer()
 
     # As a producer.
 
@@ -340,13 +297,13 @@ class SSHChannel:
         Deliver nothing until C{resumeProducing}. What comes meanwhile is kept,
         and the window is not opened: the peer can send no more than that.
         """
-        self._incoming.pause()
+        self._machine.incoming.pause()
 
     def resumeProducing(self) -> None:
         """
         Deliver what was kept, and whatever comes.
         """
-        self._incoming.resume()
+        self._machine.incoming.resume()
 
     def stopProducing(self) -> None:
         """
@@ -354,18 +311,7 @@ class SSHChannel:
         """
         self.loseConnection()
 
-    # What the connection calls, and what follows from it.
-
-    def _attach(self, conn: SSHConnection, number: LocalChannel) -> None:
-        self._incoming.begin()
-        self.conn = conn
-        self.id = number
-
-    def _opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
-        self._life.state = ChannelState.OPEN
-        self._remoteChannel = remoteChannel
-        self._outgoing.window.open(remoteChannel, windowSize, maximumPacketSize)
-        self._incoming.deaf = self._aborted
+    # What the connection calls.
 
     def addWindowBytes(self, size: int) -> None:
         """
@@ -373,86 +319,4 @@ class SSHChannel:
 
         @raise conchlite.error.FlowControlViolation: more than a window can be.
         """
-        self._outgoing.window.add(size)
-        if self._outgoing.window:
-            self.conn._flush(self)
-
-    def _peerGone(self) -> None:
-        # The peer has closed; what is held has not been delivered yet.
-        pass
-
-    def _cork(self) -> None:
-        # While a request is being handled nothing is sent: the reply to it
-        # comes first, and CLOSE never comes before it.
-        self._corked = []
-
-    def _uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        for number, payload in corked or ():
-            self.conn.transport.sendPacket(number, payload)
-        self.conn._flush(self)
-        self._progress()
-
-    def _progress(self) -> None:
-        # The next steps towards the end, as far as they can be taken.
-        life = self._life
-        incoming = self._incoming
-        if self._corked is not None:
-            return
-        if self.disconnecting and life.maySend(MSG_CHANNEL_CLOSE):
-            if self._aborted or life.state is ChannelState.CLOSE_RECEIVED:
-                self.conn._sendClose(self)
-            elif self._outgoing.ended:
-                if (incoming.ended or self.closeGrace <= 0) and not self._replies:
-                    self.conn._sendClose(self)
-                elif self.closeGrace > 0:
-                    self._startGrace()
-        if life.state is ChannelState.CLOSED:
-            if not incoming.holds:
-                self.conn.channelClosed(self)
-            elif self.disconnecting and incoming.paused:
-                self._startGrace()
-
-    def _startGrace(self) -> None:
-        clock = self.conn.transport.clock
-        if self._graceCall is None and clock is not None:
-            self._incoming.heard = False
-            self._graceCall = clock.callLater(max(self.closeGrace, 0), self._graceOver)
-
-    def _graceOver(self) -> None:
-        self._graceCall = None
-        if self._incoming.heard and not self._incoming.paused:
-            self._startGrace()
-            return
-        # A program that closed and left the channel paused will not resume it.
-        self._incoming.resume()
-        if self._life.maySend(MSG_CHANNEL_CLOSE):
-            self.conn._sendClose(self)
-        self._progress()
-
-    def _connectionLost(self) -> None:
-        # What is held is at most a window: a program that collects what came
-        # gets all of it.
-        if not self._aborted:
-            self._incoming.resume()
-
-    def _ended(self) -> None:
-        self._life.state = ChannelState.CLOSED
-        if self._graceCall is not None:
-            self._graceCall.cancel()
-            self._graceCall = None
-        self._outgoing.stop()
-        self._incoming.drop()
-
-    def _call(self, callback: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> bool:
-        # An exception of the program ends its channel, not the connection.
-        try:
-            callback(*args, **kwargs)
-        except Exception:  # noqa: BLE001  as the comment says
-            self._failed(getattr(callback, "__name__", "callback"))
-            return False
-        return True
-
-    def _failed(self, name: str) -> None:
-        self._log.failure("{name} of {channel} failed", name=name, channel=str(self))
-        self.abortConnection()
+        self._machine.outgoing.windowGrew(size)

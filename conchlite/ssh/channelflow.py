@@ -3,8 +3,9 @@ The two directions of a channel's data, between the windows and the program.
 
 L{Outgoing} has what the program writes until it has left, and asks the
 program's producer for more. L{Incoming} hands to the program what the peer
-sends, and keeps it while the program is paused. Both belong to an
-L{SSHChannel}, which knows how they come to their ends.
+sends, and keeps it while the program is paused. Both belong to a
+L{ChannelMachine<conchlite.ssh.channelmachine.ChannelMachine>}, which knows how
+they come to their ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from conchlite.wire.numbers import (
 )
 
 if TYPE_CHECKING:
-    from conchlite.ssh.channel import SSHChannel
+    from conchlite.ssh.channelmachine import ChannelMachine
 
 
 class Outgoing:
@@ -37,6 +38,7 @@ class Outgoing:
     __slots__ = (
         "_channel",
         "_endWanted",
+        "_machine",
         "_producer",
         "_producerPaused",
         "_pulling",
@@ -47,8 +49,9 @@ class Outgoing:
         "window",
     )
 
-    def __init__(self, channel: SSHChannel) -> None:
-        self._channel = channel
+    def __init__(self, machine: ChannelMachine) -> None:
+        self._machine = machine
+        self._channel = machine.channel
         self.window = SendWindow()
         self.closed = False
         self.ended = False
@@ -79,12 +82,20 @@ class Outgoing:
         if channel.id is not None:
             channel.conn._flush(channel)
 
+    def windowGrew(self, size: int) -> None:
+        """
+        See L{SSHChannel.addWindowBytes}.
+        """
+        self.window.add(size)
+        if self.window:
+            self._flush()
+
     def _noteWaiting(self) -> None:
         channel = self._channel
         window = self.window
-        if channel.areWriting and not window.left and channel._remoteChannel is not None:
+        if channel.areWriting and not window.left and self._machine.remoteChannel is not None:
             channel.areWriting = False
-            channel._call(channel.stopWriting)
+            self._machine.call(channel.stopWriting)
         producer = self._producer
         if (
             self._streaming
@@ -93,7 +104,7 @@ class Outgoing:
             and producer is not None
         ):
             self._producerPaused = True
-            channel._call(producer.pauseProducing)  # type: ignore[union-attr]  # a streaming one has it
+            self._machine.call(producer.pauseProducing)  # type: ignore[union-attr]  # a streaming one has it
 
     def end(self) -> None:
         """
@@ -113,7 +124,7 @@ class Outgoing:
         self.window.clear()
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._channel._call(producer.stopProducing)
+            self._machine.call(producer.stopProducing)
 
     def sent(self) -> None:
         """
@@ -123,16 +134,16 @@ class Outgoing:
         window = self.window
         if window.ended and not self.ended:
             self.ended = True
-            channel._life.sent(MSG_CHANNEL_EOF)
-            channel._progress()
+            self._machine.life.sent(MSG_CHANNEL_EOF)
+            self._machine.progress()
         if self._producerPaused and 2 * window.size <= channel.waitingLimit:
             self._producerPaused = False
             if self._producer is not None:
-                channel._call(self._producer.resumeProducing)
+                self._machine.call(self._producer.resumeProducing)
         if not window.size:
             if window.left and not (channel.areWriting or self.closed):
                 channel.areWriting = True
-                channel._call(channel.startWriting)
+                self._machine.call(channel.startWriting)
             if self._producer is not None and not self._streaming:
                 self._pull()
 
@@ -170,7 +181,7 @@ class Outgoing:
         try:
             while self._producer is not None and not (self._streaming or self.window.size):
                 self._wrote = False
-                self._channel._call(self._producer.resumeProducing)
+                self._machine.call(self._producer.resumeProducing)
                 if not self._wrote:
                     break
         finally:
@@ -198,6 +209,7 @@ class Incoming:
         "_draining",
         "_endCame",
         "_held",
+        "_machine",
         "_tellingClose",
         "deaf",
         "ended",
@@ -206,8 +218,9 @@ class Incoming:
         "window",
     )
 
-    def __init__(self, channel: SSHChannel) -> None:
-        self._channel = channel
+    def __init__(self, machine: ChannelMachine) -> None:
+        self._machine = machine
+        self._channel = machine.channel
         self.deaf = True
         self.ended = False
         self.heard = False
@@ -240,7 +253,7 @@ class Incoming:
         @raise UnexpectedMessage: the channel is not open.
         """
         if self.deaf:
-            self._channel._life.received(MSG_CHANNEL_DATA)
+            self._machine.life.received(MSG_CHANNEL_DATA)
             self.window.arrived(len(data))
             return
         self.window.arrived(len(data))
@@ -266,7 +279,7 @@ class Incoming:
             else:
                 channel.extReceived(kind, data)
         except Exception:  # noqa: BLE001  it ends this channel and not the connection
-            channel._failed("dataReceived" if kind == DATA else "extReceived")
+            self._machine.failed("dataReceived" if kind == DATA else "extReceived")
             return
         self.window.consumed(len(data))
         if not self.paused:
@@ -281,7 +294,7 @@ class Incoming:
         """
         EOF came.
         """
-        self._channel._life.received(MSG_CHANNEL_EOF)
+        self._machine.life.received(MSG_CHANNEL_EOF)
         if self.deaf or self._endCame:
             return
         self._endCame = self.heard = True
@@ -292,21 +305,20 @@ class Incoming:
 
     def _tellEnd(self) -> None:
         self.ended = True
-        self._channel._call(self._channel.eofReceived)
-        self._channel._progress()
+        self._machine.call(self._channel.eofReceived)
+        self._machine.progress()
 
     def closeReceived(self) -> None:
         """
         CLOSE came.
         """
-        channel = self._channel
-        channel._life.received(MSG_CHANNEL_CLOSE)
+        self._machine.life.received(MSG_CHANNEL_CLOSE)
         self.deaf = True
-        channel._outgoing.stop()
-        channel._peerGone()
+        self._machine.outgoing.stop()
+        self._machine.peerGone()
         if self._held is not None:
             self._closeHeld = True
-            channel._progress()
+            self._machine.progress()
         else:
             self._tellClose()
 
@@ -315,10 +327,10 @@ class Incoming:
         self._closeHeld = False
         # Our CLOSE may go out within the callback; closed() comes behind it.
         self._tellingClose = True
-        if not channel._aborted:
-            channel._call(channel.closeReceived)
+        if not self._machine.aborted:
+            self._machine.call(channel.closeReceived)
         self._tellingClose = False
-        channel._progress()
+        self._machine.progress()
 
     def pause(self) -> None:
         """
@@ -353,7 +365,7 @@ class Incoming:
         if self._closeHeld:
             self._tellClose()
         else:
-            self._channel._progress()
+            self._machine.progress()
 
     def drop(self) -> None:
         """

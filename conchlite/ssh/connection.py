@@ -104,10 +104,10 @@ class SSHConnection(Requests):
         self._ready.clear()
         opening = []
         for channel in list(self.channels.values()):
-            if channel._life.state is ChannelState.OPENING:
+            if channel._machine.life.state is ChannelState.OPENING:
                 opening.append(channel)
             else:
-                channel._connectionLost()
+                channel._machine.connectionLost()
                 self.channelClosed(channel)
         for channel in opening:
             self._openFailed(channel, self._stopped)
@@ -150,9 +150,9 @@ class SSHConnection(Requests):
             while ready and transport.canWrite:
                 number = next(iter(ready))
                 channel = ready.pop(number)
-                if channel._corked is not None:
+                if channel._machine.corked is not None:
                     continue
-                outgoing = channel._outgoing
+                outgoing = channel._machine.outgoing
                 packets = outgoing.window.takePackets(BURST)
                 if packets:
                     transport.sendPackets(packets)
@@ -164,7 +164,8 @@ class SSHConnection(Requests):
 
     def _flush(self, channel: SSHChannel) -> None:
         # Who is in the row already keeps his place.
-        if channel._corked is None and channel._outgoing.window.ready and channel.id is not None:
+        machine = channel._machine
+        if machine.corked is None and machine.outgoing.window.ready and channel.id is not None:
             self._ready[channel.id] = channel
             if not self._flushing:
                 self.resumeWriting()
@@ -186,19 +187,19 @@ class SSHConnection(Requests):
             channel.
         @raise UsageError: the channel has no name, or was opened before.
         """
-        if channel.id is not None or channel._life.state is not ChannelState.OPENING:
+        if channel.id is not None or channel._machine.life.state is not ChannelState.OPENING:
             raise UsageError(f"{channel} was opened before")
         if not channel.name:
             raise UsageError(f"{channel!r} has no name")
         opened: Deferred[_C] = Deferred(lambda _: self._cancelOpening(channel))
         number = self._numbers.take(self.channels)
-        channel._attach(self, number)
+        channel._machine.attach(self, number)
         self.channels[number] = channel
         self._opening[number] = opened
         if self._stopped is not None:
             self._openFailed(channel, self._stopped)
             return opened
-        window = channel._incoming.window
+        window = channel._machine.incoming.window
         message = connection.ChannelOpen(
             asBytes(channel.name), number, window.size, window.maximumPacketSize, extra
         )
@@ -213,8 +214,8 @@ class SSHConnection(Requests):
     def _openFailed(self, channel: SSHChannel, error: ConchError) -> None:
         number = cast(int, channel.id)
         del self.channels[number]
-        channel._ended()
-        channel._call(channel.openFailed, error)
+        channel._machine.ended()
+        channel._machine.call(channel.openFailed, error)
         opened = self._opening.pop(number, None)
         if opened is not None:
             _failQuietly(opened, error)
@@ -227,25 +228,25 @@ class SSHConnection(Requests):
         channel = self._channel(message.recipientChannel)
         if message.maximumPacketSize < SMALLEST_PACKET_SIZE:
             raise MalformedMessage(f"a maximum packet size of {message.maximumPacketSize}")
-        channel._life.received(numbers.MSG_CHANNEL_OPEN_CONFIRMATION)
-        channel._opened(
+        channel._machine.life.received(numbers.MSG_CHANNEL_OPEN_CONFIRMATION)
+        channel._machine.opened(
             RemoteChannel(message.senderChannel), message.initialWindowSize, message.maximumPacketSize
         )
         opened = self._opening.pop(message.recipientChannel, None)
-        if not channel._aborted and self._tellOpen(channel, message.specificData):
+        if not channel._machine.aborted and self._tellOpen(channel, message.specificData):
             if opened is not None:
                 opened.callback(channel)
             return
-        channel._progress()
+        channel._machine.progress()
         if opened is not None:
             _failQuietly(opened, ChannelClosed("the channel was aborted while it opened"))
 
     def _tellOpen(self, channel: SSHChannel, specificData: bytes) -> bool:
-        if not channel._call(channel.channelOpen, specificData):
+        if not channel._machine.call(channel.channelOpen, specificData):
             return False
         # What was written and decided before the channel was open.
         self._flush(channel)
-        channel._progress()
+        channel._machine.progress()
         return True
 
     def ssh_CHANNEL_OPEN_FAILURE(self, packet: bytes) -> None:
@@ -254,7 +255,7 @@ class SSHConnection(Requests):
         """
         message = connection.ChannelOpenFailure.unpack(packet)
         channel = self._channel(message.recipientChannel)
-        channel._life.received(numbers.MSG_CHANNEL_OPEN_FAILURE)
+        channel._machine.life.received(numbers.MSG_CHANNEL_OPEN_FAILURE)
         self._openFailed(channel, ChannelOpenFailed(message.description, message.reasonCode))
 
     # Channels that the peer opens.
@@ -288,7 +289,7 @@ class SSHConnection(Requests):
         if message.maximumPacketSize < SMALLEST_PACKET_SIZE:
             raise ConchError("maximum packet size too small", numbers.OPEN_CONNECT_FAILED)
         sessions = self._deciding.count(b"session")
-        sessions += sum(1 for channel in self.channels.values() if channel._openedAs == b"session")
+        sessions += sum(1 for channel in self.channels.values() if channel._machine.openedAs == b"session")
         if len(self.channels) + len(self._deciding) >= self.maxChannels or (
             message.channelType == b"session" and sessions >= self.maxSessions
         ):
@@ -326,19 +327,19 @@ class SSHConnection(Requests):
         elif found is None:
             self._refuse(message, Failure(ConchError("unknown channel", numbers.OPEN_UNKNOWN_CHANNEL_TYPE)))
         elif self._stopped is not None:
-            found._call(found.openFailed, self._stopped)
+            found._machine.call(found.openFailed, self._stopped)
         else:
             self._accept(message, found)
 
     def _accept(self, message: connection.ChannelOpen, channel: SSHChannel) -> None:
         number = self._numbers.take(self.channels)
-        channel._attach(self, number)
-        channel._openedAs = message.channelType
+        channel._machine.attach(self, number)
+        channel._machine.openedAs = message.channelType
         self.channels[number] = channel
-        channel._opened(
+        channel._machine.opened(
             RemoteChannel(message.senderChannel), message.initialWindowSize, message.maximumPacketSize
         )
-        window = channel._incoming.window
+        window = channel._machine.incoming.window
         confirmation = connection.ChannelOpenConfirmation(
             message.senderChannel, number, window.size, window.maximumPacketSize, channel.specificData
         )
@@ -364,16 +365,16 @@ class SSHConnection(Requests):
 
     def _data(self, body: Buffer) -> None:
         recipientChannel, data = connection.unpackData(body)
-        self._channel(recipientChannel)._incoming.received(DATA, data)
+        self._channel(recipientChannel)._machine.incoming.received(DATA, data)
 
     def _extendedData(self, body: Buffer) -> None:
         recipientChannel, dataType, data = connection.unpackExtendedData(body)
-        self._channel(recipientChannel)._incoming.received(dataType, data)
+        self._channel(recipientChannel)._machine.incoming.received(dataType, data)
 
     def _windowAdjust(self, body: Buffer) -> None:
         recipientChannel, bytesToAdd = connection.unpackWindowAdjust(body)
         channel = self._channel(recipientChannel)
-        channel._life.received(numbers.MSG_CHANNEL_WINDOW_ADJUST)
+        channel._machine.life.received(numbers.MSG_CHANNEL_WINDOW_ADJUST)
         channel.addWindowBytes(bytesToAdd)
 
     def ssh_CHANNEL_DATA(self, packet: bytes) -> None:
@@ -399,14 +400,14 @@ class SSHConnection(Requests):
         RFC 4254 section 5.3: the peer has no more data.
         """
         message = connection.ChannelEOF.unpack(packet)
-        self._channel(message.recipientChannel)._incoming.endReceived()
+        self._channel(message.recipientChannel)._machine.incoming.endReceived()
 
     def ssh_CHANNEL_CLOSE(self, packet: bytes) -> None:
         """
         RFC 4254 section 5.3: the peer closes a channel.
         """
         message = connection.ChannelClose.unpack(packet)
-        self._channel(message.recipientChannel)._incoming.closeReceived()
+        self._channel(message.recipientChannel)._machine.incoming.closeReceived()
 
     def sendData(self, channel: SSHChannel, data: bytes) -> None:
         """
@@ -441,20 +442,16 @@ class SSHConnection(Requests):
 
         @raise UsageError: it would be larger than a window can be.
         """
-        if channel._life.maySend(numbers.MSG_CHANNEL_WINDOW_ADJUST):
-            channel._incoming.window.grow(bytesToAdd)
+        if channel._machine.life.maySend(numbers.MSG_CHANNEL_WINDOW_ADJUST):
+            channel._machine.incoming.window.grow(bytesToAdd)
             self._sendAdjust(channel, bytesToAdd)
 
     def _sendAdjust(self, channel: SSHChannel, size: int) -> None:
-        if channel._life.maySend(numbers.MSG_CHANNEL_WINDOW_ADJUST):
+        if channel._machine.life.maySend(numbers.MSG_CHANNEL_WINDOW_ADJUST):
             self.transport.sendPacket(
                 numbers.MSG_CHANNEL_WINDOW_ADJUST,
-                connection.packWindowAdjust(cast(int, channel._remoteChannel), size),
+                connection.packWindowAdjust(cast(int, channel._machine.remoteChannel), size),
             )
-
-    def _sendClose(self, channel: SSHChannel) -> None:
-        channel._life.sent(numbers.MSG_CHANNEL_CLOSE)
-        self._sendTo(channel, numbers.MSG_CHANNEL_CLOSE)
 
     def channelClosed(self, channel: SSHChannel) -> None:
         """
@@ -467,9 +464,9 @@ class SSHConnection(Requests):
             return
         del self.channels[number]
         self._ready.pop(number, None)
-        channel._ended()
+        channel._machine.ended()
         self._failRequests(number)
-        channel._call(channel.closed)
+        channel._machine.call(channel.closed)
 
     def ssh_USERAUTH_REQUEST(self, packet: bytes) -> None:
         """

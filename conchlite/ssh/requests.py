@@ -87,9 +87,9 @@ class Requests(SSHService):
         The peer's numbers of the channels by ours.
         """
         return {
-            number: channel._remoteChannel
+            number: channel._machine.remoteChannel
             for number, channel in self.channels.items()
-            if channel._remoteChannel is not None
+            if channel._machine.remoteChannel is not None
         }
 
     @property
@@ -107,9 +107,9 @@ class Requests(SSHService):
 
     def _sendTo(self, channel: SSHChannel, number: int, rest: bytes = b"") -> None:
         # A message of which only the recipient is the connection's business.
-        payload = packUInt32(cast(int, channel._remoteChannel)) + rest
-        if channel._corked is not None:
-            channel._corked.append((number, payload))
+        payload = packUInt32(cast(int, channel._machine.remoteChannel)) + rest
+        if channel._machine.corked is not None:
+            channel._machine.corked.append((number, payload))
         else:
             self.transport.sendPacket(number, payload)
 
@@ -132,7 +132,7 @@ class Requests(SSHService):
             go unseen.
         @raise UsageError: the channel is not open yet.
         """
-        life = channel._life
+        life = channel._machine.life
         if life.state is ChannelState.OPENING:
             raise UsageError(f"{channel} is not open yet")
         if channel.localClosed:
@@ -170,8 +170,8 @@ class Requests(SSHService):
 
     def _replied(self, recipientChannel: int, number: int) -> Deferred[str] | None:
         channel = self._channel(recipientChannel)
-        channel._life.received(number)
-        if channel._life.state in DEAF:
+        channel._machine.life.received(number)
+        if channel._machine.life.state in DEAF:
             return None
         waiting = self._requests.get(recipientChannel)
         if not waiting:
@@ -184,11 +184,11 @@ class Requests(SSHService):
         """
         message = connection.ChannelRequest.unpack(packet)
         channel = self._channel(message.recipientChannel)
-        channel._life.received(numbers.MSG_CHANNEL_REQUEST)
-        if channel._incoming.deaf:
+        channel._machine.life.received(numbers.MSG_CHANNEL_REQUEST)
+        if channel._machine.incoming.deaf:
             return
-        reply = channel._replies.asked() if message.wantReply else None
-        channel._cork()
+        reply = channel._machine.replies.asked() if message.wantReply else None
+        channel._machine.cork()
         try:
             result = _ask(channel.requestReceived, message.requestType, message.requestData)
             if isinstance(result, Deferred):
@@ -196,31 +196,32 @@ class Requests(SSHService):
             else:
                 self._requestDecided(result, channel, reply)
         finally:
-            channel._uncork()
+            channel._machine.uncork()
 
     def _requestDecided(self, result: object, channel: SSHChannel, reply: Reply[bool] | None) -> None:
         if isinstance(result, Failure) and not result.check(ConchError):
             self._log.failure("a request on {channel} failed", result, channel=str(channel))
         if reply is None:
             return
-        for success in channel._replies.decided(reply, bool(result) and not isinstance(result, Failure)):
-            if channel._life.maySend(numbers.MSG_CHANNEL_SUCCESS):
+        machine = channel._machine
+        for success in machine.replies.decided(reply, bool(result) and not isinstance(result, Failure)):
+            if machine.life.maySend(numbers.MSG_CHANNEL_SUCCESS):
                 number = cast(int, channel.id)
                 if success:
                     self._cbChannelRequest(success, number)
                 else:
                     self._ebChannelRequest(Failure(ConchError("failed request")), number)
-        channel._progress()
+        machine.progress()
 
     def _cbChannelRequest(self, result: object, localChannel: int) -> None:
         # Conch's name; programs override it or call it.
         if not result:
             raise ConchError("failed request")
-        remote = self.channels[localChannel]._remoteChannel
+        remote = self.channels[localChannel]._machine.remoteChannel
         self.transport.sendPacket(numbers.MSG_CHANNEL_SUCCESS, packUInt32(cast(int, remote)))
 
     def _ebChannelRequest(self, result: Failure, localChannel: int) -> None:
-        remote = self.channels[localChannel]._remoteChannel
+        remote = self.channels[localChannel]._machine.remoteChannel
         self.transport.sendPacket(numbers.MSG_CHANNEL_FAILURE, packUInt32(cast(int, remote)))
 
     # Global requests.

@@ -24,6 +24,7 @@ from conchlite.interfaces import (
 )
 from conchlite.sansio.channels import RemoteChannel
 from conchlite.ssh.channel import SSHChannel
+from conchlite.ssh.channelmachine import ChannelMachine
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.sessionprocess import SUPPORTED_SIGNALS as SUPPORTED_SIGNALS
 from conchlite.ssh.sessionprocess import SSHSessionProcessProtocol as SSHSessionProcessProtocol
@@ -36,6 +37,27 @@ from conchlite.wire.types import Reader
 
 # The requests that run something: one of them, once, in a session.
 _PROGRAM_REQUESTS = frozenset((b"shell", b"exec", b"subsystem"))
+
+
+class _SessionMachine(ChannelMachine):
+    """
+    What comes before there is a program waits for it, within the window.
+    """
+
+    __slots__ = ()
+
+    channel: SSHSession
+
+    def opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
+        super().opened(remoteChannel, windowSize, maximumPacketSize)
+        if self.openedAs is not None:
+            self.incoming.pause()
+
+    def peerGone(self) -> None:
+        if not self.channel._programRuns:
+            self.incoming.drop()
+        elif self.channel.client is not None:
+            self.channel.client.userGone()
 
 
 class SSHSession(SSHChannel):
@@ -57,19 +79,9 @@ class SSHSession(SSHChannel):
     session: ISession | None = None
     client: SSHSessionProcessProtocol | None = None
 
+    _machineClass = _SessionMachine
     _programWanted = False
     _programRuns = False
-
-    def _opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
-        super()._opened(remoteChannel, windowSize, maximumPacketSize)
-        if self._openedAs is not None:
-            self.pauseProducing()
-
-    def _peerGone(self) -> None:
-        if not self._programRuns:
-            self._incoming.drop()
-        elif self.client is not None:
-            self.client.userGone()
 
     def _adapted(self) -> ISession | None:
         if self.session is None:
@@ -82,7 +94,7 @@ class SSHSession(SSHChannel):
         """
         if requestType not in _PROGRAM_REQUESTS:
             return super().requestReceived(requestType, data)
-        if self._programWanted:
+        if self._programWanted or self.disconnecting:
             return False
         self._programWanted = True
         try:

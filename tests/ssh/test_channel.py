@@ -70,6 +70,14 @@ class InterfaceTests(ChannelTestCase):
         )
         self.assertEqual("<SSHChannel None (lw 5 rw 6)>", str(SSHChannel(5, remoteWindow=6)))
 
+    def test_onePrivateName(self) -> None:
+        """
+        A program's own private attributes do not meet ours: there are three.
+        """
+        private = {name for name in dir(self.client) if name.startswith("_") and not name.startswith("__")}
+        ours = {name for name in private if name not in vars(Recorder)}
+        self.assertEqual({"_log", "_machine", "_machineClass"}, ours - {"_abc_impl"})
+
     def test_addresses(self) -> None:
         self.assertEqual(self.link.client.getPeer(), self.client.getPeer())
         self.assertEqual(self.link.client.getHost(), self.client.getHost())
@@ -365,7 +373,7 @@ class EndTests(ChannelTestCase):
                 self.assertLessEqual(channel.events.count("eof"), 1)
                 self.assertLessEqual(channel.events.count("close"), 1)
                 self.assertEqual({}, channel.conn.channels)
-                self.assertIs(ChannelState.CLOSED, channel._life.state)
+                self.assertIs(ChannelState.CLOSED, channel._machine.life.state)
             self.assertEqual([], link.clock.getDelayedCalls())
             self.assertEqual((None, None), (link.client.closeReason, link.server.closeReason), seed)
 

@@ -117,7 +117,7 @@ class WritingTests(ChannelTestCase):
         self.link.client.hold()
         for _ in range(2**17):
             self.client.write(b"x")
-        self.assertLess(len(self.client._outgoing.window._chunks), 20)
+        self.assertLess(len(self.client._machine.outgoing.window._chunks), 20)
         self.link.client.release()
         self.assertEqual(4, len(self.link.client.outbox))
 
@@ -160,12 +160,12 @@ class ReadingTests(ChannelTestCase):
         self.link.pump()
         self.assertEqual([], server.events)
         self.assertEqual(0, server.localWindowLeft)
-        self.assertEqual(10_000, server._incoming._held.size)
+        self.assertEqual(10_000, server._machine.incoming._held.size)
         server.resumeProducing()
         self.assertEqual([10_000], self.adjustments(self.link))
         self.link.pump()
         self.assertEqual([("data", bytes(range(256)) * 1000)], server.events)
-        self.assertIsNone(server._incoming._held)
+        self.assertIsNone(server._machine.incoming._held)
 
     def test_pausingInTheCallback(self) -> None:
         class OneAtATime(Recorder):
@@ -214,7 +214,7 @@ class ReadingTests(ChannelTestCase):
         self.server.pauseProducing()
         for _ in range(1000):
             self.link.server.receive(MSG_CHANNEL_DATA, ChannelData(0, b"").pack())
-        self.assertIsNone(self.server._incoming._held)
+        self.assertIsNone(self.server._machine.incoming._held)
         self.server.resumeProducing()
         self.assertEqual([], self.server.events)
 
@@ -309,7 +309,7 @@ class ProducerTests(ChannelTestCase):
                 break
             self.client.write(bytes(30_000))
         self.assertLess(self.link.client.outboxSize, 100_000 + 4 * 40_000)
-        self.assertLess(self.client._outgoing.window.size, self.client.waitingLimit + 30_001)
+        self.assertLess(self.client._machine.outgoing.window.size, self.client.waitingLimit + 30_001)
         self.assertEqual(["pause"], producer.calls)
         self.link.pump()
         self.assertEqual(["pause", "resume"], producer.calls)
@@ -413,8 +413,8 @@ class ProducerTests(ChannelTestCase):
         for _ in range(5):
             link.pump()
             far.pump()
-        self.assertLess(there._outgoing.window.size, 4 * 1024 * 1024)
-        self.assertGreater(source._outgoing.window.size, 10_000_000)
+        self.assertLess(there._machine.outgoing.window.size, 4 * 1024 * 1024)
+        self.assertGreater(source._machine.outgoing.window.size, 10_000_000)
         sink.resumeProducing()
         while link.pump() + far.pump():
             pass

@@ -65,7 +65,7 @@ class LawTests(ConnectionTestCase):
             self.server.sendClose(channel)
         if state in (ChannelState.CLOSE_RECEIVED, ChannelState.CLOSED):
             self.send(server, ChannelClose(0))
-        self.assertIs(state, channel._life.state)
+        self.assertIs(state, channel._machine.life.state)
         server.outbox.clear()
         channel.events.clear()
         return channel
@@ -192,7 +192,7 @@ class LawTests(ConnectionTestCase):
         for before in (lambda c: None, SSHChannel.pauseProducing, SSHChannel.abortConnection):
             for message in (ChannelData(0, bytes(1001)), ChannelExtendedData(0, 1, bytes(1001))):
                 channel = self.channelIn(ChannelState.OPEN)
-                channel._incoming.window.left = 1000
+                channel._machine.incoming.window.left = 1000
                 before(channel)
                 self.send(self.link.server, message)
                 self.checkEnded(self.link.server, FlowControlViolation)

@@ -63,7 +63,7 @@ class ManyChannelsTests(SynchronousTestCase):
             if action < 0.4:
                 serial += 1
                 data = b"%d," % serial * chance.choice((1, 10, 300, 2000))
-                if not end._outgoing.closed:
+                if not end._machine.outgoing.closed:
                     if chance.random() < 0.3:
                         end.writeExtended(1, data)
                         sent[end].append(("ext 1", data))
@@ -84,8 +84,8 @@ class ManyChannelsTests(SynchronousTestCase):
                     side = chance.choice((link.client, link.server))
                     if side.outbox:
                         side.deliver()
-            if end._incoming._held is not None:
-                self.assertLessEqual(end._incoming._held.size, window)
+            if end._machine.incoming._held is not None:
+                self.assertLessEqual(end._machine.incoming._held.size, window)
         link.client.release()
         link.server.release()
         for end in ends:

@@ -79,7 +79,7 @@ class ProgramTests(SessionTestCase):
         self.open(ProgramSession(lambda command: program))
         self.client.write(bytes(5_000_000))
         self.link.pump()
-        self.assertEqual(2 * 1024 * 1024, self.server._incoming._held.size)
+        self.assertEqual(2 * 1024 * 1024, self.server._machine.incoming._held.size)
         self.agreed("exec", NS("x"))
         self.assertEqual(5_000_000, len(program.received))
 
@@ -303,7 +303,7 @@ class CatTests(SessionTestCase):
         self.client.pauseProducing()
         self.client.write(bytes(20_000_000))
         self.link.pump()
-        kept = self.server._outgoing.window.size + self.server._incoming._held.size
+        kept = self.server._machine.outgoing.window.size + self.server._machine.incoming._held.size
         self.assertLess(kept, 2 * 1024 * 1024 + 256 * 1024 + 32768 + 1)
         self.client.resumeProducing()
         self.client.loseConnection()
@@ -550,12 +550,12 @@ class RealProcessTests(TestCase):
         self.client.pauseProducing()
         await self.start("exec yes")
         server = self.link.server.service.channels[0]
-        while server._outgoing.window.size <= server.waitingLimit:
+        while server._machine.outgoing.window.size <= server.waitingLimit:
             await deferLater(self.pumping.clock, 0.001)
-        size = server._outgoing.window.size
+        size = server._machine.outgoing.window.size
         for _ in range(20):
             await deferLater(self.pumping.clock, 0.001)
-        self.assertEqual(size, server._outgoing.window.size)
+        self.assertEqual(size, server._machine.outgoing.window.size)
         self.assertLess(size, 2 * server.waitingLimit)
         self.client.abortConnection()
         await self.ended
@@ -570,7 +570,7 @@ class RealProcessTests(TestCase):
         server = self.link.server.service.channels[0]
         while self.client.remoteWindowLeft:
             await deferLater(self.pumping.clock, 0.001)
-        self.assertGreater(self.client._outgoing.window.size, 7_000_000)
+        self.assertGreater(self.client._machine.outgoing.window.size, 7_000_000)
         self.client.abortConnection()
         await self.ended
         await self.gone(server)

@@ -16,7 +16,7 @@ from conchlite.error import (
     UnexpectedMessage,
     UsageError,
 )
-from conchlite.ssh.channel import MAXIMUM_WAITING_REQUESTS
+from conchlite.ssh.channelmachine import MAXIMUM_WAITING_REQUESTS
 from conchlite.wire import numbers
 from conchlite.wire.connection import (
     ChannelFailure,

@@ -78,6 +78,16 @@ class SSHSessionTests(SessionTestCase):
         self.made.answer = None
         self.agreed("shell")
 
+    def test_closingSession(self) -> None:
+        """
+        Row 100: nothing begins in a session that is being closed.
+        """
+        self.server.loseConnection()
+        answer = self.request("exec", NS("one"))
+        self.link.pump()
+        self.failureResultOf(answer)
+        self.assertEqual([], self.made.calls)
+
     def test_defect(self) -> None:
         self.made.answer = ZeroDivisionError()
         self.refused("exec", NS("one"))
