@@ -1,0 +1,197 @@
+"""
+C{conchlite run}, as a process, and OpenSSH's sshd.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from conchlite.client.hostentries import fingerprint
+from conchlite.ssh.keys import Key
+from tests.interop.peers import (
+    LOCALHOST,
+    SSHD,
+    Finished,
+    hostKeys,
+    publicKeyLine,
+    start,
+    userKeys,
+    userName,
+    writePrivateKey,
+)
+from tests.test_packaging import DOORS, ROOT
+
+ED25519 = b"ssh-ed25519"
+
+
+class RunTests(TestCase):
+    timeout = 120
+
+    async def startServer(self, **options: str) -> SSHD:
+        self.sshd = await SSHD.start(self, reactor, **options)
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir(parents=True)
+        self.knownHosts = self.directory / "known_hosts"
+        self.trust(hostKeys()[ED25519])
+        self.identity = writePrivateKey(userKeys()[ED25519], self.directory / "identity")
+        return self.sshd
+
+    def trust(self, *keys: Key) -> None:
+        lines = [f"[{LOCALHOST}]:{self.sshd.port} {publicKeyLine(key)}\n" for key in keys]
+        self.knownHosts.write_text("# a comment\n" + "".join(lines))
+
+    async def runCommand(
+        self, *command: str, standardInput: bytes = b"", identity: Path | None = None, door: str = "conchlite"
+    ) -> Finished:
+        arguments = [
+            *DOORS[door],
+            "run",
+            *("--known-hosts", str(self.knownHosts), "--identity", str(identity or self.identity)),
+            f"{userName()}@{LOCALHOST}:{self.sshd.port}",
+            *command,
+        ]
+        environment = {"PYTHONPATH": str(ROOT), "HOME": str(self.directory)}
+        running = start(self, reactor, sys.executable, arguments, standardInput, environment)
+        return await running.finished
+
+    async def shell(self, command: str) -> Finished:
+        return await start(self, reactor, "/bin/sh", ["-c", command]).finished
+
+    def assertRefused(self, finished: Finished, *said: str) -> None:
+        """
+        Nothing was printed, the status is 255, and one line says why.
+        """
+        self.assertEqual((finished.output, finished.status), (b"", 255))
+        line = finished.errors.decode()
+        self.assertEqual((line.count("\n"), line[:11]), (1, "conchlite: "))
+        for part in said:
+            self.assertIn(part, line)
+
+    async def test_streams(self) -> None:
+        """
+        The three streams are the command's own, by every door, and so is the status.
+        """
+        await self.startServer()
+        data = os.urandom(2**20)
+        for door in DOORS:
+            finished = await self.runCommand("cat; echo done >&2; exit 7", standardInput=data, door=door)
+            self.assertTrue(finished.output == data, f"{door}: {len(finished.output)} bytes came back")
+            self.assertEqual((finished.errors, finished.status), (b"done\n", 7))
+
+    async def test_statuses(self) -> None:
+        await self.startServer()
+        for command, status in [
+            ("true", 0),
+            ("exit 255", 255),
+            ("kill -TERM $$", 143),
+            ("kill -KILL $$", 137),
+        ]:
+            finished = await self.runCommand(command)
+            self.assertEqual((finished.output, finished.errors, finished.status), (b"", b"", status))
+
+    async def test_words(self) -> None:
+        """
+        The words of the command are joined, and the shell there reads them.
+        """
+        await self.startServer()
+        finished = await self.runCommand("echo", "-n", "one  two", "'three  four'")
+        self.assertEqual(finished.output, b"one two three  four")
+
+    async def test_endsBeforeItsInput(self) -> None:
+        await self.startServer()
+        finished = await self.runCommand("head -c 4; exit 3", standardInput=b"x" * 2**20)
+        self.assertEqual((finished.output, finished.status), (b"xxxx", 3))
+
+    async def test_unknownHost(self) -> None:
+        """
+        The line says what to do, and doing it is all that it takes.
+        """
+        await self.startServer()
+        self.knownHosts.write_text("")
+        shown = fingerprint(hostKeys()[ED25519].blob())
+        finished = await self.runCommand("true")
+        self.assertRefused(finished, "is not known", shown, str(self.knownHosts))
+        cure = finished.errors.decode().partition(", with: ")[2]
+        await self.shell(cure)
+        finished = await self.runCommand("true")
+        self.assertEqual((finished.errors, finished.status), (b"", 0))
+
+    async def test_changedHost(self) -> None:
+        await self.startServer()
+        other = Key.generate("ed25519")
+        self.trust(other)
+        finished = await self.runCommand("true")
+        self.assertRefused(
+            finished,
+            f"{self.knownHosts}, line 2",
+            fingerprint(hostKeys()[ED25519].blob()),
+            fingerprint(other.blob()),
+        )
+        cure = finished.errors.decode().partition(", with: ")[2]
+        await self.shell(cure)
+        self.assertRefused(await self.runCommand("true"), "is not known")
+
+    async def test_revokedHost(self) -> None:
+        await self.startServer()
+        with self.knownHosts.open("a") as file:
+            file.write(f"@revoked * {publicKeyLine(hostKeys()[ED25519])}\n")
+        self.assertRefused(await self.runCommand("true"), "is revoked", f"{self.knownHosts}, line 3")
+
+    async def test_knownKeyIsAskedFor(self) -> None:
+        """
+        Of a server with several keys the one that is known is seen, whatever
+        its type; hashed entries and authorities are no hindrance.
+        """
+        await self.startServer()
+        for name, key in hostKeys().items():
+            self.trust(key)
+            with self.knownHosts.open("a") as file:
+                file.write(f"@cert-authority * {publicKeyLine(Key.generate('ed25519'))}\n")
+            hashed = await self.shell(f"ssh-keygen -H -f '{self.knownHosts}'")
+            self.assertEqual(hashed.status, 0, hashed.errors)
+            self.assertNotIn(LOCALHOST, self.knownHosts.read_text())
+            finished = await self.runCommand("echo", name.decode())
+            self.assertEqual((finished.output, finished.errors), (name + b"\n", b""))
+
+    async def test_notAuthenticated(self) -> None:
+        """
+        The line says what was tried, and what the server would accept.
+        """
+        await self.startServer()
+        other = Key.generate("ed25519")
+        identity = writePrivateKey(other, self.directory / "other")
+        finished = await self.runCommand("true", identity=identity)
+        self.assertRefused(finished, "did not authenticate", fingerprint(other.blob()), "publickey")
+
+    async def test_encryptedIdentity(self) -> None:
+        """
+        Without a terminal nobody can be asked for the passphrase.
+        """
+        await self.startServer()
+        made = await self.shell(f"ssh-keygen -q -p -N sesame -a 1 -f '{self.identity}'")
+        self.assertEqual(made.status, 0, made.errors)
+        # In a session of its own, the process has no terminal.
+        finished = await self.withoutTerminal("true")
+        self.assertRefused(finished, str(self.identity), "is encrypted", "no terminal")
+
+    async def withoutTerminal(self, *command: str) -> Finished:
+        door = DOORS["conchlite"]
+        self.patch(
+            sys.modules[__name__], "DOORS", {"conchlite": ["-c", "import os; os.setsid(); " + door[1]]}
+        )
+        return await self.runCommand(*command)
+
+    async def test_serverDies(self) -> None:
+        await self.startServer()
+        finished = await self.runCommand("kill -KILL $PPID; sleep 20")
+        self.assertRefused(finished, "the connection ended")
+
+    async def test_noServer(self) -> None:
+        await self.startServer()
+        await self.sshd.stop()
+        self.assertRefused(await self.runCommand("true"), "connection refused")
