@@ -384,6 +384,20 @@ def start(
     return running
 
 
+def run(
+    test,
+    reactor,
+    path: str,
+    arguments: Sequence[str],
+    standardInput: bytes = b"",
+    environment: Mapping[str, str] = {},
+) -> Deferred[Finished]:
+    """
+    Run a program to its end; it is killed if the test ends first.
+    """
+    return start(test, reactor, path, arguments, standardInput, environment).finished
+
+
 class SSH:
     """
     OpenSSH's client, on its way to one server.

@@ -14,7 +14,7 @@ from conchlite.ssh.keys import Key
 from conchlite.wire.numbers import DISCONNECT_BY_APPLICATION
 from tests.interop.matrix import DATA, Cell, everyAlgorithm, notIn, sha256
 from tests.interop.ours import Server, processes
-from tests.interop.peers import LOCALHOST, SSH, Finished, hostKeys, program, start, userKeys, version
+from tests.interop.peers import LOCALHOST, SSH, Finished, hostKeys, program, run, userKeys, version
 
 
 class SSHTestCase(TestCase):
@@ -215,7 +215,7 @@ class HostKeyTests(SSHTestCase):
 
     async def scan(self, server: Server) -> dict[bytes, Key]:
         arguments = ["-p", str(server.port), "-t", "ed25519,ecdsa,rsa", LOCALHOST]
-        finished = await start(self, reactor, program("ssh-keyscan"), arguments).finished
+        finished = await run(self, reactor, program("ssh-keyscan"), arguments)
         found = {}
         for line in finished.output.decode().splitlines():
             host, name, key = line.split()
