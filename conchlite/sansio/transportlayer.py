@@ -253,6 +253,13 @@ class TransportLayer:
         """
         self._output.append(text + b"\r\n")
 
+    @property
+    def unwritten(self) -> int:
+        """
+        The number of bytes that L{takeOutput} would give.
+        """
+        return sum(map(len, self._output))
+
     def takeOutput(self) -> list[bytes]:
         """
         What is to be written now, in order.

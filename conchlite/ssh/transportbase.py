@@ -48,6 +48,9 @@ CLOSE_SECONDS = 2
 #: The most bytes of answers to a peer that has not answered our KEXINIT.
 MAXIMUM_HELD_ANSWERS = 256 * 1024
 
+#: The most bytes of answers to a peer that asks on and does not read them.
+MAXIMUM_UNREAD_ANSWERS = 256 * 1024
+
 # How much may wait unread, while a Deferred decides, before TCP is paused.
 _WAITING_LIMIT = 64 * 1024
 
@@ -110,6 +113,7 @@ class SSHTransportBase(TransportMessages, Protocol):
     _parsing = False
     _holds = 0
     _tcpFull = False
+    _unreadAnswers = 0
     _tcpPaused = False
     _serviceWritable = True
     _authenticated = False
@@ -209,7 +213,7 @@ class SSHTransportBase(TransportMessages, Protocol):
                     fast(memoryview(packet)[2 : len(packet) - packet[0]])
                 else:
                     self.dispatchMessage(number, packet[2 : len(packet) - packet[0]])
-            self._checkHeld(layer.heldBytes - heldBefore)
+            self._checkAnswers(layer.heldBytes - heldBefore)
         except PeerError as error:
             self.failProtocol(error)
         except WeakKey as error:
@@ -221,12 +225,18 @@ class SSHTransportBase(TransportMessages, Protocol):
         self._flush()
         self._pauseOrResumeTCP()
 
-    def _checkHeld(self, grown: int) -> None:
+    def _checkAnswers(self, heldGrown: int) -> None:
         # A peer that leaves our KEXINIT without an answer and asks for answers
         # of other kinds makes what we hold back grow as long as it likes.
-        self._heldAnswers = max(0, self._heldAnswers + grown)
+        self._heldAnswers = max(0, self._heldAnswers + heldGrown)
         if self._heldAnswers > MAXIMUM_HELD_ANSWERS:
             raise UnexpectedMessage(f"{self._heldAnswers} bytes of answers wait for the peer's KEXINIT")
+        # And one that does not read makes TCP's buffer grow. What an exchange
+        # has just let go was counted when it was held.
+        if self._tcpFull:
+            self._unreadAnswers += self._layer.unwritten + min(0, heldGrown)
+            if self._unreadAnswers > MAXIMUM_UNREAD_ANSWERS:
+                raise UnexpectedMessage(f"{self._unreadAnswers} bytes of answers wait for the peer to read")
 
     def _flush(self) -> None:
         if not self._parsing:
@@ -509,6 +519,7 @@ class _Backpressure:
 
     def resumeProducing(self) -> None:
         self._transport._tcpFull = False
+        self._transport._unreadAnswers = 0
         self._transport._tellWritable()
 
     def stopProducing(self) -> None:

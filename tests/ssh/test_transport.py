@@ -28,7 +28,7 @@ from conchlite.ssh import transport
 from conchlite.ssh.address import SSHTransportAddress
 from conchlite.ssh.common import NS
 from conchlite.ssh.keys import Key
-from conchlite.ssh.transportbase import CLOSE_SECONDS
+from conchlite.ssh.transportbase import CLOSE_SECONDS, MAXIMUM_UNREAD_ANSWERS
 from tests.ssh.links import HOST_KEY, Client, Link, RecordingService, Server, ServerFactory
 
 
@@ -304,6 +304,45 @@ class ReexchangeTests(SynchronousTestCase):
             link.server.dataReceived(data)
         self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
         self.assertLess(link.server._layer.heldBytes, 300_000)
+
+
+class UnreadTests(SynchronousTestCase):
+    """
+    A peer that asks, and does not read what it is answered.
+    """
+
+    def setUp(self) -> None:
+        self.link = Link().secure()
+        self.link.client.receiveUnimplemented = lambda number: None
+        self.tcp = self.link.serverIO.producer
+        self.tcp.pauseProducing()
+
+    def ask(self, times: int) -> None:
+        for _ in range(times):
+            self.link.client.sendPackets([(b"\x19",)] * 1000)
+            data, self.link.clientIO.stream[:] = b"".join(self.link.clientIO.stream), []
+            self.link.server.dataReceived(data)
+
+    def test_ended(self) -> None:
+        """
+        It fills no more memory than the limit, not even before it has logged
+        in.
+        """
+        self.ask(20)
+        self.assertIsInstance(self.link.server.closeReason.value, UnexpectedMessage)
+        self.assertLess(sum(map(len, self.link.serverIO.stream)), MAXIMUM_UNREAD_ANSWERS + 64 * 1024)
+
+    def test_read(self) -> None:
+        """
+        One that reads now and then may ask as much as it likes.
+        """
+        for _ in range(10):
+            self.ask(4)
+            self.tcp.resumeProducing()
+            self.tcp.pauseProducing()
+        self.tcp.resumeProducing()
+        self.ask(10)
+        self.assertIsNone(self.link.server.closeReason)
 
 
 class ServiceTests(SynchronousTestCase):
