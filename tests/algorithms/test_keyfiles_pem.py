@@ -5,6 +5,7 @@ Private keys in PEM, as ssh-keygen and openssl wrote them.
 from __future__ import annotations
 
 import binascii
+import time
 from unittest import mock
 
 from hypothesis import given, settings
@@ -110,6 +111,20 @@ class PEMTests(KeyFileTestCase):
             (pem.PKCS8, "ecdsa256.pkcs8-encrypted", PASSPHRASE),
         ]:
             self.assertTruncationsRefused(keyFile, keyText(fileName), passphrase)
+
+    def test_noEnd(self):
+        """
+        That a key does not end is found out at once, however often it begins.
+        """
+        started = time.process_time()
+        for data in (
+            b"-----BEGIN RSA PRIVATE KEY-----\n" * 32_000,
+            b"-----BEGIN RSA PRIVATE KEY-----" + b"\n" * 1_000_000,
+            b"-----BEGIN RSA PRIVATE KEY-----\n" + b"-----END RSA PRIVATE KEY----- x\n" * 32_000,
+        ):
+            self.assertTrue(pem.TRADITIONAL.recognises(data))
+            self.assertRaises(BadKeyError, pem.TRADITIONAL.load, data, None)
+        self.assertLess(time.process_time() - started, 1)
 
     def test_headersThatMakeTheLibraryPanic(self):
         """

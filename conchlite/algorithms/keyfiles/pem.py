@@ -51,11 +51,7 @@ class PEMFile:
         @param labels: a pattern for what stands behind BEGIN.
         @param traditional: whether it is the traditional family.
         """
-        self._begin = re.compile(rb"^-----BEGIN (?:%b)-----" % labels, re.MULTILINE)
-        self._block = re.compile(
-            rb"^-----BEGIN (?P<label>%b)-----\s*?\n(?P<body>.*?)^-----END (?P=label)-----\s*?$" % labels,
-            re.MULTILINE | re.DOTALL,
-        )
+        self._begin = re.compile(rb"^-----BEGIN (?P<label>%b)-----" % labels, re.MULTILINE)
         self._traditional = traditional
 
     def recognises(self, data: bytes) -> bool:
@@ -63,26 +59,39 @@ class PEMFile:
         return self._begin.search(data) is not None
 
     def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
-        block = self._block.search(data)
-        if block is None:
-            raise BadKeyError(f"{_WHAT}: it does not begin and end as PEM does")
-        if self._traditional:
-            encrypted = b"4,ENCRYPTED" in block["body"]
-        else:
-            encrypted = block["label"].startswith(b"ENCRYPTED")
+        label, body, block = self._cut(data)
+        encrypted = b"4,ENCRYPTED" in body if self._traditional else label.startswith(b"ENCRYPTED")
         if not encrypted:
             refusePassphrase(passphrase)
         elif not passphrase:
             raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
         elif not self._traditional:
-            _checkWork(decodeBase64(block["body"], _WHAT))
-        elif block["body"].count(b"DEK-Info") != 1 or not _DEK_INFO.search(block["body"]):
+            _checkWork(decodeBase64(body, _WHAT))
+        elif body.count(b"DEK-Info") != 1 or not _DEK_INFO.search(body):
             raise BadKeyError(f"{_WHAT}: encrypted in a way that is not supported")
-        key = _load(block[0], passphrase or None)
+        key = _load(block, passphrase or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):
             readPublicKey(packPublicKey(keyTypeOf(key).publicHalf(key)))
         return LoadedKey(key)
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes, bytes]:
+        """
+        The label, what stands between the two lines, and all with the lines.
+
+        One regular expression for it all would take quadratic time to find
+        out that there is no end.
+        """
+        if begin := self._begin.search(data):
+            label = begin["label"]
+            marker = b"\n-----END %b-----" % label
+            first, end = data.find(b"\n", begin.end()), data.find(marker, begin.end())
+            if end >= 0:
+                stop = end + len(marker)
+                behind = data[stop:].split(b"\n", 1)[0]
+                if not (data[begin.end() : first].strip() or behind.strip()):
+                    return label, data[first + 1 : end + 1], data[begin.start() : stop]
+        raise BadKeyError(f"{_WHAT}: it does not begin and end as PEM does")
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
         from cryptography.hazmat.primitives.serialization import (
