@@ -80,7 +80,9 @@ class PasswordClient(ClientMethod):
         return Deferred.fromCoroutine(self._change(message.prompt))
 
     async def _change(self, prompt: bytes) -> bool:
-        old = await self._getPassword(b"Old Password: ")
+        # A server might find fault with new passwords for ever.
+        asked = self.record.requests < self.client.maximumRequests
+        old = await self._getPassword(b"Old Password: ") if asked else None
         new = None if old is None else await self._getPassword(prompt)
         if old is None or new is None:
             # The password was right, so there is no sense in another one.

@@ -121,6 +121,21 @@ class ClientPasswordTests(ClientMixin, SynchronousTestCase):
         self.transport.receive(52)
         self.assertTrue(self.transport.isAuthenticated)
 
+    def test_changeWithoutEnd(self):
+        """
+        A server that is never content ends as one that never accepts.
+        """
+
+        class Changing(Program):
+            def getPassword(self, prompt=None):
+                return succeed("password")
+
+        self.changing(Changing())
+        for _ in range(100):
+            self.transport.receive(60, UserauthPasswdChangereq(b"New: ", b"").pack())
+        self.assertEqual(self.client._record.requests, self.client.maximumRequests)
+        self.assertGaveUp()
+
     def test_changeDeclined(self):
         """
         A program that cannot be asked for a new password declines.
