@@ -166,10 +166,11 @@ class TransportMessages(TransportFacts):
         """
 
     def _disconnected(self, event: events.Disconnected) -> None:
+        # First the reason: receiveError may call loseConnection.
+        if self.closeReason is None:
+            self.closeReason = Failure(Disconnected(event.reason, event.description))
         self.receiveError(event.reason, event.description)
         if not self._closing:
-            if self.closeReason is None:
-                self.closeReason = Failure(Disconnected(event.reason, event.description))
             self._close()
 
     def _ignored(self, event: events.Ignored) -> None:

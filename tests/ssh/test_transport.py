@@ -665,6 +665,21 @@ class EndTests(SynchronousTestCase):
         self.assertIsInstance(link.server.closeReason.value, ConnectionEnded)
         self.assertEqual([], link.clock.getDelayedCalls())
 
+    def test_loseConnectionInReceiveError(self) -> None:
+        """
+        What the peer said remains the reason, whatever a program does about it.
+        """
+
+        class Leaving(Client):
+            def receiveError(self, reasonCode: int, description: bytes) -> None:
+                self.loseConnection()
+
+        link = Link(Leaving()).secure()
+        link.server.sendDisconnect(12, b"too many")
+        link.flush()
+        self.assertIsInstance(link.client.closeReason.value, Disconnected)
+        self.assertEqual(12, link.client.closeReason.value.reason)
+
     def test_abort(self) -> None:
         link = Link().secure()
         link.client.abortConnection()
