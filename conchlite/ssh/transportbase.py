@@ -295,11 +295,14 @@ class SSHTransportBase(TransportMessages, Protocol):
             )
         service, self.service = self.service, None
         self._dataPath = {}
-        if service is not None:
-            service.serviceStopped()
         logout, self.logoutFunction = self.logoutFunction, None
-        if logout is not None:
-            logout()
+        try:
+            if service is not None:
+                service.serviceStopped()
+        finally:
+            # A login ends whatever a program's service makes of it.
+            if logout is not None:
+                logout()
         self._log.debug("connection lost: {reason}", reason=self.closeReason.getErrorMessage())
 
     # Ending.

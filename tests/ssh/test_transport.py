@@ -665,6 +665,22 @@ class EndTests(SynchronousTestCase):
         self.assertIsInstance(link.server.closeReason.value, ConnectionEnded)
         self.assertEqual([], link.clock.getDelayedCalls())
 
+    def test_serviceFailsToStop(self) -> None:
+        """
+        The user is logged out even if his service fails.
+        """
+
+        class Failing(RecordingService):
+            def serviceStopped(self) -> None:
+                raise RuntimeError("a program's fault")
+
+        link = Link().secure()
+        logouts: list[int] = []
+        link.server.logoutFunction = lambda: logouts.append(1)
+        link.server.setService(Failing())
+        self.assertRaises(RuntimeError, link.server.connectionLost)
+        self.assertEqual([1], logouts)
+
     def test_loseConnectionInReceiveError(self) -> None:
         """
         What the peer said remains the reason, whatever a program does about it.
