@@ -1,0 +1,54 @@
+"""
+Runs a command on another host. Its output and its errors are ours, and so is
+its exit status.
+
+    python command.py HOST PORT USER IDENTITY KNOWN_HOSTS COMMAND
+"""
+
+import sys
+
+from twisted.internet import defer, error, protocol, task
+from twisted.internet.endpoints import connectProtocol
+
+from conchlite.endpoints import SSHCommandClientEndpoint
+from conchlite.error import ConchError
+from conchlite.ssh.keys import Key
+
+
+class Command(protocol.Protocol):
+    """
+    A protocol like any other, but for stderrReceived, which TCP has no use for.
+    """
+
+    def __init__(self):
+        self.ended = defer.Deferred()
+
+    def dataReceived(self, data):
+        sys.stdout.buffer.write(data)
+
+    def stderrReceived(self, data):
+        sys.stderr.buffer.write(data)
+
+    def connectionLost(self, reason):
+        self.ended.errback(reason)
+
+
+async def main(reactor, host, port, user, identity, knownHosts, command):
+    endpoint = SSHCommandClientEndpoint.newConnection(
+        reactor, command, user, host, int(port), keys=[Key.fromFile(identity)], knownHosts=knownHosts
+    )
+    try:
+        running = await connectProtocol(endpoint, Command())
+        running.transport.loseWriteConnection()
+        await running.ended
+    except error.ConnectionDone:
+        status = 0
+    except error.ProcessTerminated as e:
+        status = e.exitCode or 1
+    except (ConchError, error.ConnectError, error.DNSLookupError) as e:
+        sys.exit(f"{type(e).__name__}: {e}")
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    task.react(main, sys.argv[1:])

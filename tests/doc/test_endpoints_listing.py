@@ -1,0 +1,103 @@
+"""
+The listings of the chapter on endpoints do what it says.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.ssh.keys import Key
+from tests.doc.listings import DOC, Server, copied, run, serverWithKey, substitute
+
+ENDPOINTS = DOC / "howto" / "listings" / "endpoints"
+
+#: One more program for the server, which fails.
+FAILING = """
+class Failing(protocol.Protocol):
+    def __init__(self, command):
+        pass
+
+    def connectionMade(self):
+        self.transport.writeErr(b"no such luck\\n")
+        self.transport.exit(3)
+
+
+# --- The login ---
+"""
+
+
+class EndpointListingsTests(SynchronousTestCase):
+    """
+    Each runs against the server of the client's chapter.
+    """
+
+    def setUp(self) -> None:
+        self.directory = copied(self.mktemp()).resolve()
+        for path in ENDPOINTS.glob("*.py"):
+            shutil.copy(path, self.directory)
+        key = Key.generate("ed25519")
+        identity = self.directory / "identity"
+        identity.write_bytes(key.toString("openssh"))
+        server = self.directory / "server.py"
+        text = substitute(
+            serverWithKey(server.read_text(), key),
+            {
+                "5022": "0",
+                '{b"cat": Cat, ': '{b"false": Failing, b"cat": Cat, ',
+                "\n# --- The login ---\n": FAILING,
+            },
+        )
+        server.write_text(text)
+        serving = Server(server)
+        self.addCleanup(serving.stop)
+        knownHosts = self.directory / "known_hosts"
+        knownHosts.write_text(serving.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
+        self.arguments = ["127.0.0.1", str(serving.port), "user", str(identity), str(knownHosts)]
+        self.knownHosts = knownHosts
+
+    def printed(self, name: str, *commands: str) -> tuple[str, str, int]:
+        done = run(self.directory / name, *self.arguments, *commands)
+        return done.stdout, done.stderr, done.returncode
+
+    def test_command(self) -> None:
+        self.assertEqual(("Hello, 127.0.0.1.\n", "", 0), self.printed("command.py", "hello"))
+
+    def test_commandWithInput(self) -> None:
+        """
+        A command that waits for the end of its input gets it.
+        """
+        self.assertEqual(("", "", 0), self.printed("command.py", "cat"))
+
+    def test_commandFails(self) -> None:
+        self.assertEqual(("", "no such luck\n", 3), self.printed("command.py", "false"))
+
+    def test_commandUnknownHost(self) -> None:
+        """
+        A server that is not known is refused.
+        """
+        self.knownHosts.write_text("")
+        output, errors, status = self.printed("command.py", "hello")
+        self.assertEqual(("", "HostKeyUnknown", 1), (output, errors.partition(":")[0], status))
+
+    def test_several(self) -> None:
+        self.assertEqual(
+            ("hello: Hello, 127.0.0.1.\nhello you: Hello, 127.0.0.1.\n", "", 0),
+            self.printed("several.py", "hello", "hello you"),
+        )
+
+    def test_allOfThem(self) -> None:
+        """
+        The chapter shows what is run here, and nothing that is not there.
+        """
+        chapter = (DOC / "howto" / "endpoints.rst").read_text()
+        shown = re.findall(r"literalinclude:: (\S+)\n   :pyobject: (\w+)", chapter)
+        self.assertEqual({"command.py", "several.py"}, {Path(path).name for path, _ in shown})
+        self.assertEqual(
+            {path.name for path in ENDPOINTS.glob("*.py")}, {Path(path).name for path, _ in shown}
+        )
+        for path, name in shown:
+            self.assertRegex((DOC / "howto" / path).read_text(), rf"\n(async def|class) {name}\b")
