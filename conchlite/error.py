@@ -149,6 +149,15 @@ class HostKeyReplaced(PeerError):
     answer = "host key changed"
 
 
+class StrictKexRequired(KeyExchangeFailed):
+    """
+    A cipher that is only safe with strict key exchange, and a peer that does
+    none (CVE-2023-48795).
+    """
+
+    answer = "this cipher needs strict key exchange"
+
+
 class NoCommonAlgorithm(KeyExchangeFailed):
     """
     The two offers of one kind of algorithm have no member in common.

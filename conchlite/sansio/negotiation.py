@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.error import KeyExchangeFailed, NoCommonAlgorithm
+from conchlite.error import NoCommonAlgorithm, StrictKexRequired
 from conchlite.sansio.role import Role
 from conchlite.wire.transport import KexInit
 
@@ -117,7 +117,7 @@ def negotiate(
     @param strict: whether the connection's exchanges are strict.
     @param allowTerrapin: accept ciphers that are weak without strictness.
     @raise NoCommonAlgorithm: there is none of a kind.
-    @raise KeyExchangeFailed: the cipher is open to CVE-2023-48795.
+    @raise StrictKexRequired: the cipher is open to CVE-2023-48795.
     """
 
     def common(kind: str, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
@@ -131,7 +131,7 @@ def negotiate(
     def cipher(ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
         name = common("encryption", ofClient, ofServer)
         if name in _TERRAPIN_CIPHERS and not strict and not allowTerrapin:
-            raise KeyExchangeFailed(
+            raise StrictKexRequired(
                 f"{name.decode('ascii')} with a peer that does no strict key exchange is open to "
                 "CVE-2023-48795; set allowTerrapin to use it all the same"
             )

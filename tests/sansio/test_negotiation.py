@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
-from conchlite.error import KeyExchangeFailed, NoCommonAlgorithm
+from conchlite.error import NoCommonAlgorithm, StrictKexRequired
 from conchlite.sansio.negotiation import guessedWrong, isStrict, negotiate, offer
 from conchlite.sansio.role import Role
 from conchlite.wire.transport import KexInit
@@ -130,7 +130,7 @@ class NegotiateTests(SynchronousTestCase):
         key exchange is refused, unless it was asked for.
         """
         offers = (clientOffer(ciphers=(b"chacha20-poly1305@openssh.com",)), serverOffer())
-        self.assertRaises(KeyExchangeFailed, negotiate, Role.CLIENT, *offers, False)
+        self.assertRaises(StrictKexRequired, negotiate, Role.CLIENT, *offers, False)
         for strict, allow in ((True, False), (False, True)):
             agreed = negotiate(Role.CLIENT, *offers, strict, allow)
             self.assertEqual(b"chacha20-poly1305@openssh.com", agreed.cipherClientToServer)
