@@ -122,11 +122,13 @@ class ListingTests(SynchronousTestCase):
 
     def test_allOfThem(self) -> None:
         """
-        There are no listings but those that the tests below run.
+        There are no listings but those that the tests below run, and those of
+        L{tests.doc.test_endpoints_listing}.
         """
         found = {str(path.relative_to(DOC)) for path in DOC.rglob("listings/**/*.py")}
         names = ("client.py", "embed.py", "runcommand.py", "server.py", "short.py")
-        self.assertEqual({f"howto/listings/client/{name}" for name in names}, found)
+        elsewhere = {"howto/listings/endpoints/command.py", "howto/listings/endpoints/several.py"}
+        self.assertEqual({f"howto/listings/client/{name}" for name in names} | elsewhere, found)
 
     def test_client(self) -> None:
         """
@@ -224,9 +226,12 @@ class ListingTests(SynchronousTestCase):
         )
 
     def test_short(self) -> None:
+        """
+        Its keys and its known hosts are the user's own.
+        """
         server = self.serveKeyOfToday()
         path = self.edit(
             "short.py",
-            {'"localhost", 22, "user", "uptime"': f'"127.0.0.1", {server.port}, "user", "hello"'},
+            {'"uptime", "user", "server.example", 22': f'"hello", "user", "127.0.0.1", {server.port}'},
         )
         self.assertPrinted(path, line="Hello, 127.0.0.1.\n")

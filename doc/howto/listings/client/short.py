@@ -1,47 +1,33 @@
 import sys
+from pathlib import Path
 
-from twisted.internet import defer, task
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet import defer, endpoints, error, protocol, task
 
-from conchlite.client.connecting import Connecting
-from conchlite.client.hostkeys import HostKeys
-from conchlite.client.identities import IdentityUserAuth, defaultIdentities
-from conchlite.ssh.channel import SSHChannel
-from conchlite.ssh.common import NS
-
-HOST, PORT, USER, COMMAND = "localhost", 22, "user", "uptime"
+from conchlite.endpoints import SSHCommandClientEndpoint
+from conchlite.ssh.keys import Key
 
 
-class CommandChannel(SSHChannel):
-    name = "session"
-
-    def __init__(self):
-        super().__init__()
-        self.finished = defer.Deferred()
-
-    def channelOpen(self, data):
-        self.conn.sendRequest(self, "exec", NS(COMMAND))
-        self.loseConnection()  # we have nothing to send; what comes is still delivered
+class Output(protocol.Protocol):
+    def connectionMade(self):
+        self.ended = defer.Deferred()
 
     def dataReceived(self, data):
         sys.stdout.buffer.write(data)
 
-    def closed(self):
-        self.finished.callback(None)
+    def connectionLost(self, reason):
+        if reason.check(error.ConnectionDone):
+            self.ended.callback(None)
+        else:
+            self.ended.errback(reason)
 
 
 async def main(reactor):
-    connecting = Connecting(
-        HOST,
-        PORT,
-        HostKeys.fromPaths(),  # ~/.ssh/known_hosts, /etc/ssh/ssh_known_hosts
-        lambda conn: IdentityUserAuth(USER, HOST, conn, defaultIdentities()),  # ~/.ssh/id_*
-        reactor,
+    key = Key.fromFile(Path.home() / ".ssh" / "id_ed25519")
+    endpoint = SSHCommandClientEndpoint.newConnection(
+        reactor, "uptime", "user", "server.example", 22, keys=[key]
     )
-    conn = await connecting.connect(HostnameEndpoint(reactor, HOST, PORT))
-    channel = await conn.openChannel(CommandChannel())
-    await channel.finished
-    await conn.close()
+    output = await endpoints.connectProtocol(endpoint, Output())
+    await output.ended
 
 
 task.react(main)
