@@ -243,6 +243,24 @@ class ConnectionEnded(ConchError):
     """
 
 
+class HandshakeTimedOut(ConchError):
+    """
+    The first key exchange was not finished in time.
+    """
+
+
+class ExchangeTimedOut(ConchError):
+    """
+    A key re-exchange was not finished in time.
+    """
+
+
+class PeerSilent(ConchError):
+    """
+    The peer has answered nothing, not even whether it is there.
+    """
+
+
 class AuthenticationFailed(ConchError):
     """
     The server accepted none of what was tried.

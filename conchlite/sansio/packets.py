@@ -38,6 +38,8 @@ class PacketReader:
     @ivar sequence: the sequence number of the packet that comes next.
     @ivar maximumLength: the largest packet_length that is accepted.
     @ivar waiting: how many bytes were fed and not yet read.
+    @ivar volume: how many bytes the running cipher has opened.
+    @ivar packets: how many packets the running cipher has opened.
     """
 
     def __init__(self, opener: Opener) -> None:
@@ -54,6 +56,8 @@ class PacketReader:
         Open what comes next with another cipher.
         """
         self._opener = opener
+        self.volume = 0
+        self.packets = 0
         self._size: int | None = None
         self._wanted = opener.headSize
 
@@ -86,6 +90,8 @@ class PacketReader:
         packet = opener.open(self.sequence, self._view[start:end])
         self._offset = end
         self.waiting -= self._size
+        self.volume += self._size
+        self.packets += 1
         self._size = None
         self._wanted = opener.headSize
         self.sequence = (self.sequence + 1) & _SEQUENCE_MASK
@@ -120,6 +126,8 @@ class PacketWriter:
     Payloads in, bytes out.
 
     @ivar sequence: the sequence number of the packet that goes next.
+    @ivar volume: how many bytes the running cipher has sealed.
+    @ivar packets: how many packets the running cipher has sealed.
     """
 
     def __init__(self, sealer: Sealer, randomBytes: RandomBytes) -> None:
@@ -134,6 +142,8 @@ class PacketWriter:
         Seal what goes next with another cipher.
         """
         self._sealer = sealer
+        self.volume = 0
+        self.packets = 0
 
     def _frame(self, parts: Sequence[Buffer]) -> bytes:
         sealer = self._sealer
@@ -159,9 +169,12 @@ class PacketWriter:
         """
         sealer = self._sealer
         sequence = self.sequence
+        self.packets += len(packets)
         if len(packets) == 1:
             self.sequence = (sequence + 1) & _SEQUENCE_MASK
-            return sealer.seal(sequence, self._frame(packets[0]))
+            sealed = sealer.seal(sequence, self._frame(packets[0]))
+            self.volume += len(sealed)
+            return sealed
         frames = [self._frame(parts) for parts in packets]
         tagSize = sealer.tagSize
         burst = bytearray(sum(map(len, frames)) + tagSize * len(frames))
@@ -173,4 +186,5 @@ class PacketWriter:
             sequence = (sequence + 1) & _SEQUENCE_MASK
             offset = end
         self.sequence = sequence
+        self.volume += len(burst)
         return bytes(burst)

@@ -292,6 +292,27 @@ class TransportLayer:
 
     # The exchange.
 
+    @property
+    def mayRenewKeys(self) -> bool:
+        """
+        Whether a re-exchange can be begun: the user has logged in, and none is
+        running.
+        """
+        return self.phase is Phase.OPEN and not self._kexInitSent
+
+    def areKeysWorn(self, byteLimit: int, packetLimit: int) -> bool:
+        """
+        Whether the running keys have protected enough, in either direction:
+        RFC 4253 section 9, RFC 4344 section 3.
+        """
+        reader, writer = self._reader, self._writer
+        return (
+            reader.volume >= byteLimit
+            or writer.volume >= byteLimit
+            or reader.packets >= packetLimit
+            or writer.packets >= packetLimit
+        )
+
     def sendKexInit(self, algorithms: AlgorithmSet) -> None:
         """
         Begin an exchange, or answer the peer's KEXINIT.

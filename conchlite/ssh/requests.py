@@ -251,6 +251,15 @@ class Requests(SSHService):
         self.transport.sendPacket(numbers.MSG_GLOBAL_REQUEST, message.pack())
         return deferred
 
+    def sendKeepAlive(self) -> None:
+        """
+        Send the global request that OpenSSH sends for this purpose. Peers that
+        do not know it refuse it, which is as good an answer as any.
+        """
+        answer = self.sendGlobalRequest(b"keepalive@openssh.com", b"", wantReply=True)
+        if answer is not None:
+            answer.addErrback(_ignoreFailure)
+
     def ssh_REQUEST_SUCCESS(self, packet: bytes) -> None:
         """
         RFC 4254 section 4: a global request of ours succeeded.
@@ -332,3 +341,9 @@ def _ask(callback: Callable[[bytes, bytes], object], name: bytes, data: bytes) -
         raise
     except Exception:  # noqa: BLE001  the caller logs it
         return Failure()
+
+
+def _ignoreFailure(failure: Failure) -> None:
+    """
+    A refusal is a sign of life, and of a lost connection others are told.
+    """

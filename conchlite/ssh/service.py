@@ -71,6 +71,12 @@ class SSHService:
         The transport takes data again.
         """
 
+    def sendKeepAlive(self) -> None:
+        """
+        Ask the peer for a sign of life: whatever it answers is one. Called
+        when C{keepAliveInterval} has passed in silence.
+        """
+
     def logPrefix(self) -> str:
         name = asBytes(self.name).decode("utf-8", "replace")
         return f"SSHService {name!r} on {self.transport.logPrefix()}"

@@ -81,6 +81,7 @@ class SSHClientTransport(SSHTransportBase):
     def _hostKeyOffered(self, event: events.HostKeyOffered) -> None:
         from conchlite.ssh.keys import hostKeyFingerprint
 
+        self._timers.verdictAwaited()
         verdict: Deferred[object] = maybeDeferred(
             self.verifyHostKey, event.hostKey, hostKeyFingerprint(event.hostKey)
         )
@@ -93,6 +94,7 @@ class SSHClientTransport(SSHTransportBase):
             return
         if verdict != 1:
             raise HostKeyRejected(f"verifyHostKey answered {verdict!r}, not True")
+        self._timers.verdictGiven()
         self._layer.acceptHostKey()
         self._tellWritable()
 
@@ -128,6 +130,8 @@ class SSHServerTransport(SSHTransportBase):
     """
     The server's end. Its factory has the host keys and the services.
 
+    @cvar verdictTimeout: how many seconds a client has to judge our host key;
+        they come after those of C{handshakeTimeout}. 0 for no limit.
     @cvar acceptedSignatures: the signature algorithms that users may sign
         with, as C{server-sig-algs} announces them (RFC 8308 section 3.1).
     """
@@ -139,6 +143,7 @@ class SSHServerTransport(SSHTransportBase):
     supportedCiphers: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.ciphers)
     supportedMACs: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.macs)
     supportedCompressions: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.compressions)
+    verdictTimeout: float = 120
     acceptedSignatures: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
 
     def _configuration(self) -> Configuration:
@@ -167,6 +172,7 @@ class SSHServerTransport(SSHTransportBase):
 
     def _cbSigned(self, signature: bytes) -> None:
         if not self._closing:
+            self._timers.peerJudges(self.verdictTimeout)
             self._layer.provideSignature(signature)
             self._tellWritable()
 

@@ -38,6 +38,7 @@ from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration, TransportLayer
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.service import SSHService
+from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportmessages import TransportMessages
 from conchlite.wire import numbers, transport
 from conchlite.wire.types import Buffer
@@ -74,6 +75,16 @@ class SSHTransportBase(TransportMessages, Protocol):
     @cvar allowTerrapin: accept chacha20-poly1305 with a peer that does no
         strict key exchange (CVE-2023-48795).
     @cvar minimumRSABits: the smallest RSA host key that is accepted, in bits.
+    @cvar handshakeTimeout: how many seconds the first key exchange may take,
+        without the time that the verdict on a host key takes; 0 for no limit.
+    @cvar exchangeTimeout: how many seconds a re-exchange may take; 0 likewise.
+    @cvar rekeyBytes: after how many bytes, sent or received, new keys are
+        exchanged.
+    @cvar rekeyPackets: after how many packets, sent or received, likewise.
+    @cvar rekeySeconds: after how many seconds likewise; 0 for no limit.
+    @cvar keepAliveInterval: after how many seconds of silence the peer is
+        asked whether it is there; 0 for never. For logged in users alone.
+    @cvar keepAliveCountMax: how often it is asked before the connection ends.
     @cvar clock: what timers run on; L{None} until the connection is made and
         its reactor found.
     @cvar randomBytes: where cookies and padding come from.
@@ -100,6 +111,13 @@ class SSHTransportBase(TransportMessages, Protocol):
 
     allowTerrapin = False
     minimumRSABits = 2048
+    handshakeTimeout: float = 30
+    exchangeTimeout: float = 30
+    rekeyBytes = 2**30
+    rekeyPackets = 2**31
+    rekeySeconds: float = 3600
+    keepAliveInterval: float = 0
+    keepAliveCountMax = 3
     clock: IReactorTime | None = None
     randomBytes: RandomBytes = staticmethod(os.urandom)
 
@@ -118,6 +136,7 @@ class SSHTransportBase(TransportMessages, Protocol):
     _serviceWritable = True
     _authenticated = False
     _abortCall: IDelayedCall | None = None
+    _timers: Timers
 
     # Subclasses written for Conch define __init__ without calling ours, so
     # nothing is set up there.
@@ -147,6 +166,8 @@ class SSHTransportBase(TransportMessages, Protocol):
             tcp.registerProducer(_Backpressure(self), True)
         self.peerExtensions = {}
         self._layer = TransportLayer(self.role, self._configuration(), self.randomBytes)
+        self._timers = Timers(self)
+        self._timers.connected()
         self._layer.start()
         self.sendKexInit()
         self._flush()
@@ -184,6 +205,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         """
         if self._closing:
             return
+        self._timers.heard = True
         try:
             self._perform(self._layer.feed(data))
         except PeerError as error:
@@ -224,6 +246,7 @@ class SSHTransportBase(TransportMessages, Protocol):
             self._parsing = False
         self._flush()
         self._pauseOrResumeTCP()
+        self._renewWornKeys()
 
     def _checkAnswers(self, heldGrown: int) -> None:
         # A peer that leaves our KEXINIT without an answer and asks for answers
@@ -287,6 +310,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         The connection ended: stop the service, log the user out.
         """
         self._closing = True
+        self._timers.stop()
         if self._abortCall is not None and self._abortCall.active():
             self._abortCall.cancel()
         if self.closeReason is None:
@@ -362,6 +386,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         Write what waits, and close; abort if that takes too long.
         """
         self._closing = True
+        self._timers.stop()
         tcp = self._tcp()
         output = self._layer.takeOutput()
         if output:
@@ -393,6 +418,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         Drop the connection at once, without a word to the peer.
         """
         self._closing = True
+        self._timers.stop()
         tcp = self._tcp()
         if hasattr(tcp, "abortConnection"):
             tcp.abortConnection()
@@ -425,6 +451,7 @@ class SSHTransportBase(TransportMessages, Protocol):
                 self.sendPacket(whole[0], whole[1:])
         elif not self._closing:
             self._layer.send(packets)
+            self._renewWornKeys()
             # At once, even while packets are being handled: TCP says when it
             # is full, and what comes in a larger piece costs it more.
             self._writeOutput()
@@ -455,9 +482,23 @@ class SSHTransportBase(TransportMessages, Protocol):
 
         @raise UsageError: keys are being exchanged already.
         """
+        if self.sessionID:
+            self._timers.exchangeStarted()
         self._layer.sendKexInit(self._algorithms())
         self._tellWritable()
         self._flush()
+
+    def renewKeys(self) -> None:
+        """
+        Begin a key re-exchange, unless one is running, or the user has not
+        logged in yet: OpenSSH and others do not expect one before.
+        """
+        if self._layer.mayRenewKeys and not self._closing:
+            self.sendKexInit()
+
+    def _renewWornKeys(self) -> None:
+        if self._layer.areKeysWorn(self.rekeyBytes, self.rekeyPackets):
+            self.renewKeys()
 
     @property
     def canWrite(self) -> bool:
@@ -505,6 +546,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         if value and not self._authenticated:
             self._authenticated = True
             self._layer.authenticated()
+            self._timers.authenticated()
 
 
 class _Backpressure:

@@ -18,6 +18,7 @@ from conchlite.error import Disconnected, UnexpectedMessage, safe
 from conchlite.sansio import events
 from conchlite.sansio.events import Event
 from conchlite.ssh.service import SSHService
+from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportfacts import TransportFacts
 from conchlite.wire import numbers
 
@@ -36,6 +37,7 @@ class TransportMessages(TransportFacts):
     peerExtensions: dict[bytes, bytes]
     service: SSHService | None = None
     closeReason: Failure | None = None
+    _timers: Timers
     _closing = False
     _heldAnswers = 0
 
@@ -156,6 +158,7 @@ class TransportMessages(TransportFacts):
 
     def _newKeysUsed(self, event: events.NewKeysUsed) -> None:
         self._heldAnswers = 0
+        self._timers.newKeys()
         if event.first:
             self._log.info("{peer} secured: {negotiated}", peer=self._peerText(), negotiated=self.negotiated)
             self._secured()
