@@ -327,6 +327,7 @@ class SSHConnection(Requests):
         elif found is None:
             self._refuse(message, Failure(ConchError("unknown channel", numbers.OPEN_UNKNOWN_CHANNEL_TYPE)))
         elif self._stopped is not None:
+            found.conn = self
             found._machine.call(found.openFailed, self._stopped)
         else:
             self._accept(message, found)

@@ -262,6 +262,7 @@ class LookupTests(ConnectionTestCase):
         channel = Recorder()
         decision.callback(channel)
         self.assertEqual(["failed"], channel.events)
+        self.assertIs(self.server, channel.conn)
         self.assertEqual({}, self.server.channels)
 
     def test_tooManyChannels(self) -> None:
