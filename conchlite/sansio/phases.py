@@ -72,7 +72,9 @@ _UNKNOWN = {0, *range(8, 20), *range(22, 30)}
 _USERAUTH = set(range(numbers.FIRST_USERAUTH_NUMBER, numbers.FIRST_CONNECTION_NUMBER))
 _CONNECTION = set(range(numbers.FIRST_CONNECTION_NUMBER, 256))
 
-_LOGIN = _DISCONNECT | _NOISE | _SERVICE | _KEXINIT | _USERAUTH | _UNKNOWN
+_PING = {numbers.MSG_PING, numbers.MSG_PONG}
+
+_LOGIN = _DISCONNECT | _NOISE | _SERVICE | _KEXINIT | _USERAUTH | _UNKNOWN | _PING
 
 #: The messages of each phase, whatever the role and however strict.
 ADMITTED = {

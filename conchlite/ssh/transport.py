@@ -158,8 +158,11 @@ class SSHServerTransport(SSHTransportBase):
             tuple(self.supportedVersions),
             self._verifySignature,
             hostKeys,
-            # RFC 8308 section 3.1: a name-list without a length of its own.
-            {b"server-sig-algs": packNameList(self.acceptedSignatures)[4:]},
+            {
+                # RFC 8308 section 3.1: a name-list without a length of its own.
+                b"server-sig-algs": packNameList(self.acceptedSignatures)[4:],
+                b"ping@openssh.com": b"0",
+            },
             self.allowTerrapin,
         )
 

@@ -20,7 +20,7 @@ from conchlite.sansio.events import Event
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportfacts import TransportFacts
-from conchlite.wire import numbers
+from conchlite.wire import numbers, transport
 
 
 class TransportMessages(TransportFacts):
@@ -48,6 +48,12 @@ class TransportMessages(TransportFacts):
         """
         raise NotImplementedError
 
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """
+        Send one message.
+        """
+        raise NotImplementedError
+
     def sendKexInit(self) -> None:
         """
         Begin a key exchange.
@@ -68,7 +74,9 @@ class TransportMessages(TransportFacts):
         @param messageNum: the message's number.
         @param payload: what follows it.
         """
-        if messageNum >= numbers.FIRST_USERAUTH_NUMBER:
+        if messageNum == numbers.MSG_PING:
+            self.ssh_PING(payload)
+        elif messageNum >= numbers.FIRST_USERAUTH_NUMBER:
             self._layer.serviceMessageSeen()
             if self.service is None:
                 raise UnexpectedMessage(f"message {messageNum} without a service")
@@ -131,6 +139,13 @@ class TransportMessages(TransportFacts):
         The peer tells its extensions, RFC 8308.
         """
         self._handle(numbers.MSG_EXT_INFO, packet)
+
+    def ssh_PING(self, packet: bytes) -> None:
+        """
+        The peer asks for a sign of life.
+        """
+        self._layer.serviceMessageSeen()
+        self.sendPacket(numbers.MSG_PONG, transport.Pong(transport.Ping.unpack(packet).data).pack())
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
         """

@@ -48,6 +48,20 @@ class ExtInfo(Message):
     extensions: Extensions
 
 
+class Ping(Message):
+    """
+    A question that L{Pong} answers with the same data: OpenSSH PROTOCOL 1.9.
+    """
+
+    number = numbers.MSG_PING
+    data: String
+
+
+class Pong(Message):
+    number = numbers.MSG_PONG
+    data: String
+
+
 class KexInit(Message):
     """
     What one side offers, each list most preferred first. RFC 4253 section 7.1.

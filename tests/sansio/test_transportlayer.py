@@ -488,6 +488,8 @@ SAMPLE = (
     94,
     127,
     128,
+    192,
+    193,
     255,
 )
 
@@ -497,7 +499,7 @@ STATELESS = FAST.replacing(ciphers=(b"chacha20-poly1305@openssh.com",))
 
 _NOISE = {2, 3, 4}
 _METHOD = {30, 31, 34, 49}
-_LOGIN = {0, 1, *_NOISE, 5, 6, 8, 19, 20, 22, 29, 50, 52, 60, 79}
+_LOGIN = {0, 1, *_NOISE, 5, 6, 8, 19, 20, 22, 29, 50, 52, 60, 79, 192, 193}
 _ALL_OPEN = _LOGIN | {80, 94, 127, 128, 255}
 
 

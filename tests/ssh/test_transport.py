@@ -19,6 +19,7 @@ from conchlite.error import (
     ConnectionEnded,
     Disconnected,
     HostKeyRejected,
+    MalformedMessage,
     NoCommonAlgorithm,
     UnexpectedMessage,
     UnknownService,
@@ -533,6 +534,30 @@ class ServiceTests(SynchronousTestCase):
             link.client._flush()
             link.flush()
         self.assertEqual(expected, numbers)
+
+    def test_ping(self) -> None:
+        """
+        OpenSSH PROTOCOL 1.9: a PING is answered with its data, before the login
+        too, by either role; a server says so in EXT_INFO.
+        """
+        answers: list[Any] = []
+
+        class Listening(RecordingService):
+            def packetReceived(self, messageNum: int, packet: bytes) -> None:
+                answers.append((messageNum, packet))
+
+        client = Client()
+        client.requested = Listening()
+        link = Link(client).secure()
+        self.assertEqual(b"0", client.peerExtensions[b"ping@openssh.com"])
+        link.server.setService(Listening())
+        for end in (client, link.server):
+            end.sendPacket(transport.MSG_PING, NS("are you there?"))
+            link.flush()
+        self.assertEqual([(transport.MSG_PONG, NS("are you there?"))] * 2, answers)
+        client.sendPacket(transport.MSG_PING, b"no string")
+        link.flush()
+        self.assertIsInstance(link.server.closeReason.value, MalformedMessage)
 
     def test_debugAndIgnore(self) -> None:
         said: list[Any] = []
