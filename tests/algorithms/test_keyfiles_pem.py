@@ -173,6 +173,27 @@ class PEMTests(KeyFileTestCase):
         changed = _relengthened(scrypt.replace(cost, bytes.fromhex("020400800000")), 2)
         self.assertRaises(BadKeyError, pem._checkWork, changed)
 
+    def test_integersOfTheCipher(self):
+        """
+        Another algorithm's integers do not take the place of scrypt's.
+        """
+
+        def element(tag, *contents):
+            content = b"".join(contents)
+            return bytes((tag, len(content))) + content
+
+        def scrypt(*numbers):
+            integers = (element(2, number.to_bytes(4, "big")) for number in numbers)
+            name = element(6, bytes.fromhex("2b06010401da47040b"))
+            derivation = element(0x30, name, element(0x30, element(4, b"salt"), *integers))
+            # RC2, whose parameters begin with a version.
+            cipher = element(0x30, element(6, b"rc2"), element(0x30, element(2, b"\x3a"), element(4, b"iv")))
+            algorithm = element(0x30, element(6, b"pbes2"), element(0x30, derivation, cipher))
+            return element(0x30, algorithm, element(4, b"key"))
+
+        pem._checkWork(scrypt(16384, 2, 64))
+        self.assertRaises(BadKeyError, pem._checkWork, scrypt(16384, 2, 65))
+
     def test_algorithmBeyondAllMeasure(self):
         body = b"\x30\x00" * 5000
         der = (

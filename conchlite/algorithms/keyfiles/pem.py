@@ -6,6 +6,7 @@ formats, RFC 8017 and RFC 5915, encrypted by RFC 1421's headers), and PKCS#8
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -153,10 +154,11 @@ def _checkWork(der: bytes) -> None:
     _, algorithm = next(_elements(info), (0, b""))
     if len(algorithm) > _MAXIMUM_ALGORITHM_SIZE:
         raise BadKeyError(f"{_WHAT}: an algorithm described in {len(algorithm)} bytes")
-    integers: list[int] = []
+    largest = work = 0
     isScrypt = False
     pending = [algorithm]
     while pending:
+        integers: list[int] = []
         for tag, content in _elements(pending.pop()):
             if tag == _SEQUENCE:
                 pending.append(content)
@@ -164,10 +166,11 @@ def _checkWork(der: bytes) -> None:
                 integers.append(int.from_bytes(content, "big", signed=True))
             elif tag == _OBJECT_IDENTIFIER:
                 isScrypt = isScrypt or content == _SCRYPT
-    work = 1
-    for integer in integers[:3] if isScrypt else ():
-        work *= integer
-    if max(integers, default=0) > MAXIMUM_ITERATIONS or work > MAXIMUM_SCRYPT_WORK:
+        # N, r and p stand in a sequence of their own, in front of what the
+        # cipher's parameters may have of integers.
+        largest = max(largest, *integers, 0)
+        work = max(work, math.prod(integers[:3]))
+    if largest > MAXIMUM_ITERATIONS or (isScrypt and work > MAXIMUM_SCRYPT_WORK):
         raise BadKeyError(f"{_WHAT}: to derive its key is too much work")
 
 
