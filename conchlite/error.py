@@ -249,6 +249,12 @@ class HandshakeTimedOut(ConchError):
     """
 
 
+class LoginTimedOut(ConchError):
+    """
+    The client did not log in in time.
+    """
+
+
 class ExchangeTimedOut(ConchError):
     """
     A key re-exchange was not finished in time.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
 
-from conchlite.error import ConchError, ExchangeTimedOut, HandshakeTimedOut, PeerSilent
+from conchlite.error import ConchError, ExchangeTimedOut, HandshakeTimedOut, LoginTimedOut, PeerSilent
 from conchlite.wire import numbers
 
 if TYPE_CHECKING:
@@ -25,7 +25,16 @@ class Timers:
     The timers of one transport.
     """
 
-    __slots__ = ("_exchange", "_handshake", "_keepAlive", "_rekey", "_transport", "_unanswered", "heard")
+    __slots__ = (
+        "_exchange",
+        "_handshake",
+        "_keepAlive",
+        "_login",
+        "_rekey",
+        "_transport",
+        "_unanswered",
+        "heard",
+    )
 
     def __init__(self, transport: SSHTransportBase) -> None:
         """
@@ -33,6 +42,7 @@ class Timers:
         """
         self._transport = transport
         self._handshake: IDelayedCall | None = None
+        self._login: IDelayedCall | None = None
         self._exchange: IDelayedCall | None = None
         self._rekey: IDelayedCall | None = None
         self._keepAlive: IDelayedCall | None = None
@@ -48,6 +58,8 @@ class Timers:
         The connection is made: the handshake's time runs.
         """
         self._handshake = self._later(self._transport.handshakeTimeout, self._handshakeOver)
+        if self._login is None:
+            self._login = self._later(self._transport.loginTimeout, self._loginOver)
 
     def verdictAwaited(self) -> None:
         """
@@ -64,16 +76,12 @@ class Timers:
         """
         self.connected()
 
-    def peerJudges(self, seconds: float) -> None:
+    def peerJudges(self) -> None:
         """
-        We are a server, and have shown our host key: at the other end a
-        person may be judging it.
-
-        @param seconds: how many seconds that may take.
+        We are a server, and have shown our host key. At the other end a
+        person may be judging it, for as long as the login may take.
         """
-        if self._handshake is not None:
-            _cancel(self._handshake)
-            self._handshake = self._later(seconds, self._handshakeOver)
+        self.verdictAwaited()
 
     def exchangeStarted(self) -> None:
         """
@@ -96,6 +104,8 @@ class Timers:
         The user has logged in: a peer that says nothing is asked whether it
         is there.
         """
+        _cancel(self._login)
+        self._login = None
         if self._keepAlive is None:
             self._keepAlive = self._later(self._transport.keepAliveInterval, self._probe)
 
@@ -103,13 +113,19 @@ class Timers:
         """
         The connection ends.
         """
-        for timer in (self._handshake, self._exchange, self._rekey, self._keepAlive):
+        for timer in (self._handshake, self._login, self._exchange, self._rekey, self._keepAlive):
             _cancel(timer)
-        self._handshake = self._exchange = self._rekey = self._keepAlive = None
+        self._handshake = self._login = self._exchange = self._rekey = self._keepAlive = None
 
     def _handshakeOver(self) -> None:
         self._handshake = None
         self._giveUp(HandshakeTimedOut("the peer did not finish the key exchange in time"))
+
+    def _loginOver(self) -> None:
+        self._login = None
+        seconds = self._transport.loginTimeout
+        error = LoginTimedOut(f"the client did not log in within {seconds:g} seconds")
+        self._transport.end(error, numbers.DISCONNECT_BY_APPLICATION, b"login timed out")
 
     def _exchangeOver(self) -> None:
         self._exchange = None

@@ -130,8 +130,6 @@ class SSHServerTransport(SSHTransportBase):
     """
     The server's end. Its factory has the host keys and the services.
 
-    @cvar verdictTimeout: how many seconds a client has to judge our host key;
-        they come after those of C{handshakeTimeout}. 0 for no limit.
     @cvar acceptedSignatures: the signature algorithms that users may sign
         with, as C{server-sig-algs} announces them (RFC 8308 section 3.1).
     """
@@ -143,7 +141,7 @@ class SSHServerTransport(SSHTransportBase):
     supportedCiphers: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.ciphers)
     supportedMACs: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.macs)
     supportedCompressions: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.compressions)
-    verdictTimeout: float = 120
+    loginTimeout = 120
     acceptedSignatures: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
 
     def _configuration(self) -> Configuration:
@@ -175,7 +173,7 @@ class SSHServerTransport(SSHTransportBase):
 
     def _cbSigned(self, signature: bytes) -> None:
         if not self._closing:
-            self._timers.peerJudges(self.verdictTimeout)
+            self._timers.peerJudges()
             self._layer.provideSignature(signature)
             self._tellWritable()
 

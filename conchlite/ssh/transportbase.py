@@ -77,6 +77,9 @@ class SSHTransportBase(TransportMessages, Protocol):
     @cvar minimumRSABits: the smallest RSA host key that is accepted, in bits.
     @cvar handshakeTimeout: how many seconds the first key exchange may take,
         without the time that the verdict on a host key takes; 0 for no limit.
+    @cvar loginTimeout: on a server, how many seconds a client has from its
+        connection to the end of its login, the time included that a person
+        there takes to judge our host key; 0 for no limit.
     @cvar exchangeTimeout: how many seconds a re-exchange may take; 0 likewise.
     @cvar rekeyBytes: after how many bytes, sent or received, new keys are
         exchanged.
@@ -112,6 +115,7 @@ class SSHTransportBase(TransportMessages, Protocol):
     allowTerrapin = False
     minimumRSABits = 2048
     handshakeTimeout: float = 30
+    loginTimeout: float = 0
     exchangeTimeout: float = 30
     rekeyBytes = 2**30
     rekeyPackets = 2**31

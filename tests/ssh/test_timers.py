@@ -10,7 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import ConchError, Disconnected, ExchangeTimedOut, HandshakeTimedOut, PeerSilent
+from conchlite.error import (
+    ConchError,
+    Disconnected,
+    ExchangeTimedOut,
+    HandshakeTimedOut,
+    LoginTimedOut,
+    PeerSilent,
+)
 from conchlite.ssh.connection import SSHConnection
 from tests.ssh.links import Client, Link, RecordingService, ServerFactory
 
@@ -71,7 +78,7 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         client = Client()
         client.verdict = Deferred()
         link = Link(client)
-        link.server.handshakeTimeout = 0
+        link.server.loginTimeout = 0
         link.secure()
         link.clock.advance(client.handshakeTimeout * 10)
         self.assertIsNone(client.closeReason)
@@ -88,14 +95,36 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         client = Client()
         client.verdict = Deferred()
         link = Link(client).secure()
-        link.clock.advance(link.server.verdictTimeout - 1)
+        link.clock.advance(link.server.loginTimeout - 1)
         self.assertIsNone(link.server.closeReason)
         link.clock.advance(1)
-        self.assertIsInstance(link.server.closeReason.value, HandshakeTimedOut)
+        self.assertIsInstance(link.server.closeReason.value, LoginTimedOut)
+
+    def test_noLogin(self) -> None:
+        """
+        A client that has exchanged keys, and then asks for nothing, or for
+        everything but the login; it counts from the connection, and traffic
+        does not change it.
+        """
+        link = Link().secure()
+        for _ in range(int(link.server.loginTimeout) - 1):
+            link.clock.advance(1)
+            link.client.sendIgnore(b"busy")
+            link.flush()
+        self.assertIsNone(link.server.closeReason)
+        link.clock.advance(1)
+        self.assertIsInstance(link.server.closeReason.value, LoginTimedOut)
+        link.flush()
+        self.assertEqual([(11, b"login timed out")], link.client.errors)
+
+    def test_login(self) -> None:
+        link = loggedIn()
+        link.clock.advance(link.server.loginTimeout * 2)
+        self.assertIsNone(link.server.closeReason)
 
     def test_noLimit(self) -> None:
         link = Link()
-        link.server.handshakeTimeout = 0
+        link.server.handshakeTimeout = link.server.loginTimeout = 0
         link.server.makeConnection(link.serverIO)
         self.assertEqual([], link.clock.getDelayedCalls())
 
