@@ -30,6 +30,10 @@ _HEAD = struct.Struct(">LB")
 _MINIMUM_PADDING = 4
 _RANDOM_POOL_SIZE = 4096
 
+# A piece of one or two bytes takes twenty times as much memory: so many pieces
+# are joined, and seldom enough for that to cost nothing.
+_MANY_CHUNKS = 1024
+
 
 class PacketReader:
     """
@@ -65,8 +69,11 @@ class PacketReader:
         """
         Take what the peer sent.
         """
-        self._chunks.append(data)
+        chunks = self._chunks
+        chunks.append(data)
         self.waiting += len(data)
+        if len(chunks) >= _MANY_CHUNKS:
+            chunks[:] = [b"".join(chunks)]
 
     def next(self) -> bytes | None:
         """

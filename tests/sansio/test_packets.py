@@ -5,6 +5,7 @@ The binary packet protocol: RFC 4253 section 6.
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,6 +198,26 @@ class PacketTests(SynchronousTestCase):
                     # What follows, so that a longer packet comes whole.
                     reader.feed(bytes(data) + bytes(40_000))
                     self.assertRaises((BadMAC, BadPacketLength), reader.next)
+
+    def test_memoryOfSmallPieces(self) -> None:
+        """
+        What came of a packet takes little more memory than its bytes, however
+        small the pieces that it came in.
+        """
+        reader = PacketReader(PlainOpener())
+        sealed = PacketWriter(PlainSealer(), seeded("memory")).seal([(bytes(34_900),)])
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for start in range(0, len(sealed) - 2, 2):
+                reader.feed(sealed[start : start + 2])
+                self.assertIsNone(reader.next())
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        self.assertLess(after - before, 160 * 1024)
+        reader.feed(sealed[-2:])
+        self.assertEqual([bytes(34_900)], payloads(reader))
 
     def test_smallPiecesOfALargePacket(self) -> None:
         """
