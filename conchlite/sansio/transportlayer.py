@@ -136,7 +136,7 @@ class TransportLayer:
         self._setPhase(Phase.FIRST_KEXINIT)
         if rest:
             self._reader.feed(rest)
-        return [events.VersionReceived(self.peerVersion, tuple(self._versionReader.otherLines))]
+        return [events.VersionReceived(self.peerVersion, tuple(self.otherLines))]
 
     @property
     def paused(self) -> bool:
@@ -144,6 +144,13 @@ class TransportLayer:
         Whether a verdict is awaited, so that nothing is read.
         """
         return self.phase in (Phase.FIRST_VERDICT, Phase.VERDICT)
+
+    @property
+    def otherLines(self) -> Sequence[bytes]:
+        """
+        What the peer said before its identification line, or instead of it.
+        """
+        return self._versionReader.otherLines
 
     @property
     def waiting(self) -> int:

@@ -318,9 +318,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         if self._abortCall is not None and self._abortCall.active():
             self._abortCall.cancel()
         if self.closeReason is None:
-            self.closeReason = Failure(
-                ConnectionEnded(f"the connection ended: {reason.getErrorMessage()}", reason)
-            )
+            self.closeReason = Failure(ConnectionEnded(self._endedText(reason), reason))
         service, self.service = self.service, None
         self._dataPath = {}
         logout, self.logoutFunction = self.logoutFunction, None

@@ -7,11 +7,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
 from conchlite.error import safe
 from conchlite.sansio.negotiation import NegotiatedAlgorithms
 from conchlite.sansio.phases import Phase
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.address import SSHTransportAddress
+
+# Where a connection was when it ended; elsewhere it was in its first exchange.
+_ENDED_WHEN = {
+    Phase.VERSION: "before it said that it speaks SSH",
+    Phase.SECURED: "during the login",
+    Phase.LOGIN: "during the login",
+    Phase.GRANTING: "during the login",
+    Phase.OPEN: "without a word",
+    Phase.GUESS: "in a key re-exchange",
+    Phase.EXCHANGE: "in a key re-exchange",
+    Phase.VERDICT: "in a key re-exchange",
+    Phase.NEWKEYS: "in a key re-exchange",
+}
+
+# How much of what came instead of a version a person is shown.
+_LINES_QUOTED = 3
 
 
 @dataclass(frozen=True)
@@ -208,3 +227,18 @@ class TransportFacts:
         address = self._tcp().getPeer()
         host = getattr(address, "host", None)
         return f"{host}:{getattr(address, 'port', '')}" if host is not None else safe(str(address))
+
+    def _endedText(self, reason: Failure) -> str:
+        """
+        What a person is told who sees only that the connection is gone.
+        """
+        layer = self._layer
+        when = _ENDED_WHEN.get(layer.phase, "in the first key exchange")
+        if reason.check(ConnectionDone):
+            text = f"the connection to {self._peerText()} was closed {when}"
+        else:
+            text = f"the connection to {self._peerText()} was lost {when}: {reason.getErrorMessage()}"
+        if layer.phase is Phase.VERSION and layer.otherLines:
+            said = " / ".join(safe(line, 80) for line in layer.otherLines[:_LINES_QUOTED])
+            text += f"; it said: {said}"
+        return text

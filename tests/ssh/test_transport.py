@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -720,6 +720,39 @@ class EndTests(SynchronousTestCase):
         link.flush()
         self.assertIsInstance(link.client.closeReason.value, Disconnected)
         self.assertEqual(12, link.client.closeReason.value.reason)
+
+    def test_whatWasLost(self) -> None:
+        """
+        A program that sees only TCP end is told with whom, and when; and what
+        came instead of a version, if that is where it ended.
+        """
+        client = Client()
+        client.makeConnection(StringTransport())
+        client.dataReceived(b"Exceeded \x1bMaxStartups\r\n")
+        client.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(
+            "the connection to 192.168.1.1:54321 was closed before it said that it speaks SSH; "
+            "it said: Exceeded \\x1bMaxStartups",
+            str(client.closeReason.value),
+        )
+        link = Link()
+        link.start()
+        link.client.connectionLost(Failure(ConnectionLost()))
+        self.assertIn("was lost before it said that it speaks SSH: ", str(link.client.closeReason.value))
+        for prepare, words in (
+            (lambda link: setattr(link.client, "verdict", Deferred()), "in the first key exchange"),
+            (lambda link: None, "during the login"),
+        ):
+            link = Link()
+            prepare(link)
+            link.secure()
+            link.client.connectionLost(Failure(ConnectionDone()))
+            self.assertIn(f"was closed {words}", str(link.client.closeReason.value))
+        link = Link().secure()
+        link.client.isAuthenticated = True
+        link.client.sendKexInit()
+        link.client.connectionLost(Failure(ConnectionDone()))
+        self.assertIn("was closed without a word", str(link.client.closeReason.value))
 
     def test_abort(self) -> None:
         link = Link().secure()
