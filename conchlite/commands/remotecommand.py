@@ -143,20 +143,28 @@ class RemoteCommand(SSHChannel):
 
     def _outputLost(self, reason: Failure) -> None:
         self._output = None
-        self._writerDone(reason)
+        self._writerDone("output", reason)
 
     def _errorsLost(self, reason: Failure) -> None:
         self._errors = None
-        self._writerDone(reason)
+        self._writerDone("error", reason)
 
-    def _writerDone(self, reason: Failure) -> None:
-        if self._isClosed:
-            self._finish()
-        elif reason.value is not CONNECTION_DONE and self._output is None:
+    def _writerDone(self, name: str, reason: Failure) -> None:
+        error = reason.value
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            # What was printed is lost, although somebody wants it: whatever
+            # the command's status is, this was no success.
+            if self._failure is None:
+                self._failure = Failure(ConchError(f"cannot write standard {name}: {error.strerror}"))
+            if not self._isClosed:
+                self.abortConnection()
+        elif not self._isClosed and error is not CONNECTION_DONE and self._output is None:
             # As for a program whose output is piped into head(1).
             if self._status is None:
                 self._status = STATUS_BROKEN_PIPE
             self.abortConnection()
+        if self._isClosed:
+            self._finish()
 
     def closed(self) -> None:
         """

@@ -198,6 +198,9 @@ class DescriptorWriter(FileDescriptor):
         """
         Write as much as is taken at once.
         """
+        if not data:
+            # Asked for before the end; a device may refuse even nothing.
+            return 0
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:

@@ -199,6 +199,44 @@ class RemoteCommandTests(RemoteCommandTestCase):
         self.assertEqual(self.successResultOf(remote.finished), 0)
         self.assertEqual(self.read(self.output), b"out")
 
+    def full(self) -> int:
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        self.opened.add(descriptor)
+        return descriptor
+
+    def test_cannotWrite(self) -> None:
+        """
+        Where what it prints cannot be written, the command is ended, and that
+        is a failure.
+        """
+        stdin, self.input = self.pipe()
+        remote = self.open(b"cat", (stdin, self.full(), None))
+        os.write(self.input, b"x")
+        self.step()
+        error = self.failureResultOf(remote.finished, ConchError).value
+        self.assertEqual(str(error), "cannot write standard output: No space left on device")
+        self.assertEqual(dict(self.connection.channels), {})
+
+    def test_nothingToWrite(self) -> None:
+        """
+        That nothing could be written is no failure of a command that prints nothing.
+        """
+        self.server.programs[b"print"] = lambda command: Printer()
+        remote = self.open(b"print", (None, self.full(), self.full()))
+        self.assertEqual(self.successResultOf(remote.finished), 0)
+
+    def test_cannotWriteTheRest(self) -> None:
+        """
+        It is one as well where the command has ended by then, with success.
+        """
+        for number, name in [(1, "output"), (2, "error")]:
+            printed = [b"", b""]
+            printed[number - 1] = b"x"
+            self.server.programs[b"print"] = lambda command, printed=printed: Printer(*printed)
+            remote = self.open(b"print", (None, self.full(), self.full()))
+            error = self.failureResultOf(remote.finished, ConchError).value
+            self.assertEqual(str(error), f"cannot write standard {name}: No space left on device")
+
     def test_refused(self) -> None:
         remote = self.start(b"nonsense")
         error = self.failureResultOf(remote.finished, ConchError).value

@@ -5,6 +5,7 @@ C{conchlite run}, as a process, and OpenSSH's sshd.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -48,19 +49,25 @@ class RunTests(TestCase):
     async def runCommand(
         self, *command: str, standardInput: bytes = b"", identity: Path | None = None, door: str = "conchlite"
     ) -> Finished:
-        arguments = [
+        arguments = self.arguments(*command, identity=identity, door=door)
+        running = start(self, reactor, sys.executable, arguments, standardInput, self.environment())
+        return await running.finished
+
+    def arguments(self, *command: str, identity: Path | None = None, door: str = "conchlite") -> list[str]:
+        return [
             *DOORS[door],
             "run",
             *("--known-hosts", str(self.knownHosts), "--identity", str(identity or self.identity)),
             f"{userName()}@{LOCALHOST}:{self.sshd.port}",
             *command,
         ]
-        environment = {"PYTHONPATH": str(ROOT), "HOME": str(self.directory)}
-        running = start(self, reactor, sys.executable, arguments, standardInput, environment)
-        return await running.finished
 
-    async def shell(self, command: str) -> Finished:
-        return await start(self, reactor, "/bin/sh", ["-c", command]).finished
+    def environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(ROOT), "HOME": str(self.directory)}
+
+    async def shell(self, command: str, **variables: str) -> Finished:
+        environment = {**self.environment(), **variables}
+        return await start(self, reactor, "/bin/sh", ["-c", command], b"", environment).finished
 
     def assertRefused(self, finished: Finished, *said: str) -> None:
         """
@@ -106,6 +113,21 @@ class RunTests(TestCase):
         await self.startServer()
         finished = await self.runCommand("head -c 4; exit 3", standardInput=b"x" * 2**20)
         self.assertEqual((finished.output, finished.status), (b"xxxx", 3))
+
+    async def test_fullDisk(self) -> None:
+        """
+        A file that takes no more is a failure, and a pipe that nobody reads is
+        what it is for others.
+        """
+        await self.startServer()
+        program = shlex.join([sys.executable, *self.arguments("$COMMAND")]).replace(
+            "'$COMMAND'", '"$COMMAND"'
+        )
+        for command in ("echo a", "head -c 9000000 /dev/zero"):
+            finished = await self.shell(f"{program} > /dev/full", COMMAND=command)
+            self.assertRefused(finished, "cannot write standard output: No space left on device")
+        finished = await self.shell(f"({program}; echo $? >&2) | head -c 1", COMMAND="yes")
+        self.assertEqual((finished.output, finished.errors), (b"y", b"141\n"))
 
     async def test_unknownHost(self) -> None:
         """
