@@ -16,6 +16,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from conchlite.ssh.keys import Key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +118,18 @@ def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=PATIENCE,
         check=False,
     )
+
+
+def assertUsage(test: SynchronousTestCase, path: Path) -> None:
+    """
+    Without arguments a program prints one line, which its description has
+    too, and its status is that of a wrong command line.
+    """
+    done = run(path)
+    test.assertEqual(("", 64), (done.stdout, done.returncode))
+    first, line, rest = done.stderr.partition("usage: ")
+    test.assertEqual(("", "usage: "), (first, line))
+    test.assertIn(f"\n    {rest}", path.read_text())
 
 
 class Server:

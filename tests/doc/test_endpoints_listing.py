@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.ssh.keys import Key
-from tests.doc.listings import DOC, Server, copied, run, serverWithKey, substitute
+from tests.doc.listings import DOC, Server, assertUsage, copied, run, serverWithKey, substitute
 
 ENDPOINTS = DOC / "howto" / "listings" / "endpoints"
 
@@ -82,6 +82,22 @@ class EndpointListingsTests(SynchronousTestCase):
         self.knownHosts.write_text("")
         output, errors, status = self.printed("command.py", "hello")
         self.assertEqual(("", "HostKeyUnknown", 1), (output, errors.partition(":")[0], status))
+
+    def test_commandNoKey(self) -> None:
+        """
+        A key that is not there is one line.
+        """
+        self.arguments[3] = "missing"
+        output, errors, status = self.printed("command.py", "hello")
+        self.assertEqual(("", 1), (output, status))
+        self.assertRegex(errors, r"\AFileNotFoundError: .*'missing'\n\Z")
+
+    def test_usage(self) -> None:
+        """
+        A program that is not told what it needs says what that is.
+        """
+        for name in ("command.py", "several.py"):
+            assertUsage(self, self.directory / name)
 
     def test_several(self) -> None:
         self.assertEqual(

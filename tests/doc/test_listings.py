@@ -16,6 +16,7 @@ from tests.doc.listings import (
     FINGERPRINT,
     LINE,
     Server,
+    assertUsage,
     clientWithKey,
     copied,
     run,
@@ -208,6 +209,63 @@ class ListingTests(SynchronousTestCase):
         self.assertEqual(("", 1), (done.stdout, done.returncode))
         self.assertEqual("AuthenticationFailed", done.stderr.partition(":")[0])
         self.assertIn("publickey ssh-ed25519 SHA256:", done.stderr)
+
+    def test_runcommandSignal(self) -> None:
+        """
+        A command that a signal ended has not succeeded.
+        """
+        self.edit(
+            "server.py",
+            {
+                "import Cat, ProgramSession": "import ProcessSession",
+                'ProgramSession({b"cat": Cat, b"hello": Hello})': "ProcessSession(reactor)",
+            },
+        )
+        server = self.serveKeyOfToday()
+        done = run(self.directory / "runcommand.py", *self.arguments(server, "echo so; kill -9 $$"))
+        self.assertEqual(
+            ("so\n", "the command was ended by the signal KILL\n", 1),
+            (done.stdout, done.stderr, done.returncode),
+        )
+
+    def test_runcommandNoStatus(self) -> None:
+        """
+        Nor has one of which the server does not say how it ended.
+        """
+        write = 'self.transport.write(f"Hello, {peer.host}.\\n".encode())'
+        self.edit("server.py", {write: "self.transport.exitStatus = None"})
+        server = self.serveKeyOfToday()
+        done = run(self.directory / "runcommand.py", *self.arguments(server, "hello"))
+        self.assertEqual(
+            ("", "the server did not say how the command ended\n", 1),
+            (done.stdout, done.stderr, done.returncode),
+        )
+
+    def test_runcommandNoSuchName(self) -> None:
+        """
+        A name that nothing resolves is one line.
+        """
+        arguments = ["nobody.invalid", "22", "user", self.identity, str(self.knownHosts), "hello"]
+        done = run(self.directory / "runcommand.py", *arguments)
+        self.assertEqual(("", 1), (done.stdout, done.returncode))
+        self.assertRegex(done.stderr, r"\A(DNSLookupError|UnknownHostError): .*\n\Z")
+
+    def test_runcommandNoKey(self) -> None:
+        """
+        So is a key that is not there.
+        """
+        arguments = ["127.0.0.1", "22", "user", "missing", str(self.knownHosts), "hello"]
+        done = run(self.directory / "runcommand.py", *arguments)
+        self.assertEqual(("", 1), (done.stdout, done.returncode))
+        self.assertRegex(done.stderr, r"\AFileNotFoundError: .*'missing'\n\Z")
+
+    def test_usage(self) -> None:
+        """
+        A program that is not told what it needs says what that is, in the
+        words of its own description.
+        """
+        for name in ("runcommand.py", "embed.py"):
+            assertUsage(self, self.directory / name)
 
     def test_runcommandNobodyThere(self) -> None:
         server = self.serveKeyOfToday()

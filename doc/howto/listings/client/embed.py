@@ -44,4 +44,7 @@ async def main(reactor, host, port, user, identity, knownHosts, command):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 7:
+        print("usage: python embed.py HOST PORT USER IDENTITY KNOWN_HOSTS COMMAND", file=sys.stderr)
+        sys.exit(64)
     task.react(main, sys.argv[1:])

@@ -74,7 +74,8 @@ class CommandChannel(channel.SSHChannel):
 
     def __init__(self, conn):
         super().__init__(conn=conn)
-        self.output, self.errors, self.status = [], [], None
+        self.output, self.errors = [], []
+        self.status, self.signal = None, None
         self.finished = defer.Deferred()
 
     def dataReceived(self, data):
@@ -85,6 +86,11 @@ class CommandChannel(channel.SSHChannel):
 
     def request_exit_status(self, data):
         self.status = int.from_bytes(data, "big")
+        return True
+
+    def request_exit_signal(self, data):
+        name, _ = common.getNS(data)
+        self.signal = error.safe(name)
         return True
 
     def closed(self):
@@ -161,14 +167,22 @@ async def main(reactor, host, port, user, identity, knownHosts, command):
         await endpoint.connect(factory)
         conn = await factory.ready
         done = await run(conn, command)
-    except (error.ConchError, ConnectError) as e:
+    except (error.ConchError, ConnectError, OSError) as e:
+        # OSError: the file of the key, and a name that cannot be resolved.
         sys.exit(f"{type(e).__name__}: {e}")
     sys.stdout.buffer.write(b"".join(done.output))
     sys.stderr.buffer.write(b"".join(done.errors))
     conn.transport.loseConnection()
     await factory.ended
+    if done.signal is not None:
+        sys.exit(f"the command was ended by the signal {done.signal}")
+    if done.status is None:
+        sys.exit("the server did not say how the command ended")
     sys.exit(done.status)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 7:
+        print("usage: python runcommand.py HOST PORT USER IDENTITY KNOWN_HOSTS COMMAND", file=sys.stderr)
+        sys.exit(64)
     task.react(main, sys.argv[1:])

@@ -34,10 +34,10 @@ class Command(protocol.Protocol):
 
 
 async def main(reactor, host, port, user, identity, knownHosts, command):
-    endpoint = SSHCommandClientEndpoint.newConnection(
-        reactor, command, user, host, int(port), keys=[Key.fromFile(identity)], knownHosts=knownHosts
-    )
     try:
+        endpoint = SSHCommandClientEndpoint.newConnection(
+            reactor, command, user, host, int(port), keys=[Key.fromFile(identity)], knownHosts=knownHosts
+        )
         running = await connectProtocol(endpoint, Command())
         running.transport.loseWriteConnection()
         await running.ended
@@ -45,10 +45,14 @@ async def main(reactor, host, port, user, identity, knownHosts, command):
         status = 0
     except error.ProcessTerminated as e:
         status = e.exitCode or 1
-    except (ConchError, error.ConnectError, error.DNSLookupError) as e:
+    except (ConchError, error.ConnectError, OSError) as e:
+        # OSError: the file of the key, and a name that cannot be resolved.
         sys.exit(f"{type(e).__name__}: {e}")
     sys.exit(status)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 7:
+        print("usage: python command.py HOST PORT USER IDENTITY KNOWN_HOSTS COMMAND", file=sys.stderr)
+        sys.exit(64)
     task.react(main, sys.argv[1:])

@@ -52,4 +52,7 @@ async def main(reactor, host, port, user, identity, knownHosts, *commands):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 7:
+        print("usage: python several.py HOST PORT USER IDENTITY KNOWN_HOSTS COMMAND...", file=sys.stderr)
+        sys.exit(64)
     task.react(main, sys.argv[1:])
