@@ -10,6 +10,7 @@ the command that sets it right.
 from __future__ import annotations
 
 import binascii
+import os
 import shlex
 from collections.abc import Sequence
 from hmac import compare_digest
@@ -143,11 +144,10 @@ class HostKeys:
             if entry.marker != REVOKED
         )
         encoded = binascii.b2a_base64(hostKey, newline=False).decode("ascii")
-        line = shlex.quote(f"{safe(name)} {keyType} {encoded}")
+        cure = _appending(f"{safe(name)} {keyType} {encoded}", self._files[0])
         return (
             f"the host key of {safe(name)} is not known: {keyType} {fingerprint(hostKey)} is not in {paths}"
-            f"{others}; if that is the server's fingerprint, add the key, with: "
-            f"echo {line} >> {shlex.quote(self._files[0].path)}"
+            f"{others}; if that is the server's fingerprint, add the key, with: {cure}"
         )
 
     def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
@@ -173,6 +173,18 @@ class HostKeys:
             return list(algorithms)
         # Sorting is stable: within the known and the unknown the order remains.
         return sorted(algorithms, key=lambda algorithm: keyTypeOfSignature(algorithm) not in known)
+
+
+def _appending(line: str, file: KnownHostsFile) -> str:
+    """
+    The shell's command that adds a line to a file as it is now.
+    """
+    directory, path = os.path.dirname(file.path), shlex.quote(file.path)
+    if not os.path.isdir(directory or "."):
+        return f"mkdir -p -m 700 {shlex.quote(directory)} && echo {shlex.quote(line)} >> {path}"
+    if file.endsWithinLine():
+        return f"printf '\\n%s\\n' {shlex.quote(line)} >> {path}"
+    return f"echo {shlex.quote(line)} >> {path}"
 
 
 def _pathText(path: object) -> str:

@@ -195,6 +195,14 @@ class KnownHostsFile:
             raise ConchError(f"known hosts file {self._path} is larger than {MAXIMUM_FILE_SIZE // 2**20} MiB")
         return content
 
+    def endsWithinLine(self) -> bool:
+        """
+        Whether the last line has no end, so that what is appended would become part of it.
+
+        @raise ConchError: the file cannot be read.
+        """
+        return self._read()[-1:] not in (b"", b"\n")
+
     def hasHostKey(self, hostname: bytes, key: Key | bytes) -> bool:
         """
         Whether the host is known to have this key.

@@ -4,6 +4,7 @@ Tests for L{conchlite.client.hostkeys}.
 
 import os
 import shlex
+import subprocess
 
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
@@ -48,6 +49,38 @@ class HostKeysTests(SynchronousTestCase):
         self.assertEqual((echo, arrow, path), ("echo", ">>", self.paths[0]))
         self.assertTrue(parseLine(text.encode()).matchesHost(b"[host]:2222"))
         self.assertTrue(parseLine(text.encode()).matchesKey(blob()))
+
+    def cured(self, directory: str, path: FilePath[str]) -> FilePath[str]:
+        """
+        Do in a shell what the refusal says.
+        """
+        keys = HostKeys.fromPaths([path.path])
+        error = str(self.assertRaises(HostKeyUnknown, keys.verify, "host", 2222, blob()))
+        cure = error.partition(", with: ")[2]
+        subprocess.run(["/bin/sh", "-c", cure], cwd=directory, check=True, timeout=30)
+        self.assertIsNone(keys.verify("host", 2222, blob()))
+        return path
+
+    def test_cure(self) -> None:
+        """
+        The command does it for whatever file there is, and loses no line of it.
+        """
+        directory = FilePath(self.mktemp())
+        directory.makedirs()
+        for content in (b"", b"\n", b"# a comment", line(b"other", blob()), line(b"other", blob()) + b"\n"):
+            path = directory.child("known 'hosts'")
+            path.setContent(content)
+            lines = self.cured(directory.path, path).getContent().splitlines()
+            self.assertEqual((lines[:-1], lines[-1][:11]), (content.splitlines(), b"[host]:2222"))
+
+    def test_cureWithoutDirectory(self) -> None:
+        """
+        The directory, which is missing as well, becomes the user's alone.
+        """
+        directory = FilePath(self.mktemp())
+        directory.makedirs()
+        self.cured(directory.path, directory.child("a home").child(".ssh").child("known_hosts"))
+        self.assertEqual(directory.child("a home").child(".ssh").getPermissions().shorthand(), "rwx------")
 
     def test_unknownWithOtherType(self) -> None:
         """
