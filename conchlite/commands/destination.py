@@ -1,17 +1,19 @@
 """
-C{[user@]host[:port]}, as people write where they want to go.
+C{[user@]host[:port]} or C{ssh://[user@]host[:port]}, as people write where they want to go.
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from twisted.internet.abstract import isIPv6Address
 from twisted.python.usage import UsageError
 
 from conchlite.error import safe
 
+_URL = re.compile(r"([^/@]*)://(.*)", re.DOTALL)
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::(.*))?", re.DOTALL)
 
 
@@ -28,10 +30,18 @@ class Destination(NamedTuple):
 def parseDestination(text: str) -> Destination:
     """
     @param text: C{host}, C{host:port}, C{[address]:port} or an IPv6 address
-        by itself, each perhaps with C{user@} before it.
+        by itself, each perhaps with C{user@} before it, and C{ssh://} before that.
     @raise UsageError: it is none of these.
     """
+    url = _URL.fullmatch(text)
+    if url:
+        scheme, text = url.groups()
+        if scheme.lower() != "ssh":
+            raise UsageError(f"a URL that begins with {safe(scheme)}://, and not with ssh://")
+        text = text.removesuffix("/")
     user, at, rest = text.rpartition("@")
+    if url:
+        user = unquote(user)
     bracketed = _BRACKETED.fullmatch(rest)
     port: str | None
     if bracketed:
@@ -60,6 +70,8 @@ def checkName(what: str, name: str) -> str:
         raise UsageError(f"the {what} is missing")
     if name.startswith("-"):
         raise UsageError(f"a {what} that begins with '-': {safe(name)}")
+    if "/" in name:
+        raise UsageError(f"a {what} with a slash: {safe(name)}")
     if not name.isprintable() or " " in name:
         raise UsageError(f"a {what} with a blank or a control character: {safe(name)}")
     return name

@@ -21,6 +21,10 @@ class ParseDestinationTests(SynchronousTestCase):
             ("me@fe80::1%eth0", Destination("fe80::1%eth0", None, "me")),
             ("[::1]", Destination("::1", None, None)),
             ("me@[::1]:65535", Destination("::1", 65535, "me")),
+            ("ssh://host", Destination("host", None, None)),
+            ("ssh://me@host:2222/", Destination("host", 2222, "me")),
+            ("SSH://me%40corp@[::1]:1", Destination("::1", 1, "me@corp")),
+            ("me%40corp@host", Destination("host", None, "me%40corp")),
         ]:
             self.assertEqual(parseDestination(text), expected)
 
@@ -48,8 +52,24 @@ class ParseDestinationTests(SynchronousTestCase):
             "[::1]:x",
             "[::1]22",
             "[]",
+            "ssh://",
+            "ssh:///",
+            "ssh://host/directory",
+            "ssh://host//",
+            "ssh://%2Doption@host",
+            "ssh://m%0ae@host",
+            "ssh:host",
+            "sftp://host",
+            "://host",
+            "me@ssh://host",
+            "host/",
+            "a/b@host",
         ]:
             self.assertRaises(UsageError, parseDestination, text)
+
+    def test_otherScheme(self) -> None:
+        error = self.assertRaises(UsageError, parseDestination, "http://me@host:22/")
+        self.assertEqual(str(error), "a URL that begins with http://, and not with ssh://")
 
     def test_refusalIsHarmless(self) -> None:
         error = self.assertRaises(UsageError, parseDestination, "-\x1b[2J")
