@@ -8,13 +8,12 @@ import os
 import re
 import shlex
 from pathlib import Path
+from subprocess import CompletedProcess
 
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.commands import COMMANDS
 from conchlite.ssh.keys import Key
-from conchlite.ssh.transport import SSHClientTransport
 from conchlite.tap import Options
 from tests.doc.listings import CLIENT, ROOT, Server, run, substitute
 
@@ -134,16 +133,35 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(("", 1), (done.stdout, done.returncode))
         self.assertIn("conchlite.error.ChannelRequestFailed", done.stderr)
 
+    def embed(self, server: Server, known: str) -> CompletedProcess[str]:
+        self.write(".ssh/known_hosts", f"[127.0.0.1]:{server.port} {known}\n")
+        text = substitute(self.embedded, {'"server.example", 22': f'"127.0.0.1", {server.port}'})
+        return run(self.write("embedded.py", text))
+
     def test_embedded(self) -> None:
         """
-        C{connect} connects with the reactor that it is handed.
+        With the user's own key and known hosts, the program logs in.
         """
-        namespace: dict[str, object] = {}
-        exec(compile(self.embedded, "README.md", "exec"), namespace)
-        reactor = MemoryReactorClock()
-        namespace["connect"](reactor)
-        ((host, port, factory, *_),) = reactor.tcpClients
-        self.assertEqual(("server.example", 22), (host, port))
-        built = factory.buildProtocol(None)
-        self.assertIsInstance(built, SSHClientTransport)
-        self.assertIsInstance(built, namespace["Transport"])
+        server = self.serve()
+        done = self.embed(server, self.hostKey.public().toString("openssh").decode())
+        self.assertEqual(("logged in\n", "", 0), (done.stdout, done.stderr, done.returncode))
+
+    def test_embeddedRefuses(self) -> None:
+        """
+        A server with another key is told nothing.
+        """
+        server = self.serve()
+        done = self.embed(server, Key.generate("ed25519").public().toString("openssh").decode())
+        self.assertEqual(("", 1), (done.stdout, done.returncode))
+        self.assertIn("conchlite.error.HostKeyChanged", done.stderr)
+
+    def test_embeddedKnowsAnotherType(self) -> None:
+        """
+        Of a server's keys, the program asks for the one that is known.
+        """
+        other = Key.generate("ecdsa")
+        both = "{k.sshType(): k for k in (hostKey, Key.fromFile('other_key'))}"
+        self.server = substitute(self.server, {"{hostKey.sshType(): hostKey}": both})
+        self.write("other_key", other.toString("openssh").decode())
+        done = self.embed(self.serve(), other.public().toString("openssh").decode())
+        self.assertEqual(("logged in\n", "", 0), (done.stdout, done.stderr, done.returncode))
