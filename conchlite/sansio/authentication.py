@@ -38,6 +38,9 @@ MAXIMUM_NAME_SIZE = 255
 #: The most bytes of banner that a server may send in one authentication.
 MAXIMUM_BANNER_SIZE = 64 * 1024
 
+# What each banner counts beside its text.
+_BANNER_OVERHEAD = 256
+
 # Names of methods that become part of a Python attribute's name.
 _METHOD_NAME = re.compile(rb"[a-z0-9@._-]{1,64}")
 
@@ -280,7 +283,8 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         @param size: the size of the banner's text, in bytes.
         @raise MalformedMessage: the server sends more banner than anybody reads.
         """
-        self._bannerSize += size
+        # An empty one is shown, and logged, just the same.
+        self._bannerSize += size + _BANNER_OVERHEAD
         if self._bannerSize > MAXIMUM_BANNER_SIZE:
             raise MalformedMessage(f"more than {MAXIMUM_BANNER_SIZE} bytes of USERAUTH_BANNER")
 

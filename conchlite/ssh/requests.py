@@ -312,9 +312,12 @@ class Requests(SSHService):
             if not result.check(ConchError):
                 self._log.failure("a global request failed", result)
         elif isinstance(result, tuple):
-            agreed, data = result
-            if agreed:
-                answer = (numbers.MSG_REQUEST_SUCCESS, data)
+            match result:
+                case (agreed, bytes(data)):
+                    if agreed:
+                        answer = (numbers.MSG_REQUEST_SUCCESS, data)
+                case _:
+                    self._log.error("a global request was answered with {result!r}", result=result)
         elif result:
             answer = (numbers.MSG_REQUEST_SUCCESS, b"")
         if reply is not None:

@@ -244,8 +244,13 @@ class CandidatesTests(SynchronousTestCase):
         """
         record = ClientAuthentication()
         for _ in range(4):
-            record.bannerReceived(MAXIMUM_BANNER_SIZE // 4)
+            record.bannerReceived(MAXIMUM_BANNER_SIZE // 4 - 256)
         self.assertRaises(MalformedMessage, record.bannerReceived, 1)
+        # Banners of nothing are banners, too.
+        record = ClientAuthentication()
+        with self.assertRaises(MalformedMessage):
+            for _ in range(1000):
+                record.bannerReceived(0)
 
 
 class RequestTests(SynchronousTestCase):

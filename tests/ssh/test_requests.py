@@ -336,12 +336,16 @@ class GlobalRequestTests(SynchronousTestCase):
             b"f": None,
             b"g": (0, b"not seen"),
             b"h": ConchError("no"),
+            # Defects of the program.
+            b"i": (1, "text"),
+            b"j": (1, b"two", b"three"),
+            b"k": succeed((1,)),
         }
         for name, expected in (("a", b""), ("b", b""), ("c", b"with data"), ("d", b"later")):
             answer = self.ask(name)
             self.link.pump()
             self.assertEqual(expected, self.successResultOf(answer))
-        for name in "efgh":
+        for name in "efghijk":
             answer = self.ask(name)
             self.link.pump()
             failure = self.failureResultOf(answer, GlobalRequestFailed)
