@@ -9,7 +9,11 @@ import importlib
 import re
 import textwrap
 from functools import reduce
+from pathlib import Path
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 import conchlite
@@ -17,7 +21,8 @@ from conchlite import error
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
 from conchlite.ssh.keys import Key
 from conchlite.ssh.transport import SSHClientTransport, SSHServerTransport
-from tests.doc.listings import CLIENT, DOC, ROOT, Server, copied, run, substitute
+from conchlite.wire import numbers
+from tests.doc.listings import CLIENT, DOC, FINGERPRINT, LINE, ROOT, Server, copied, run, substitute
 
 SECURITY = (DOC / "security.rst").read_text()
 DESIGN = (DOC / "design.rst").read_text()
@@ -174,16 +179,59 @@ class HowtoTests(SynchronousTestCase):
         for name in names:
             self.assertTrue(issubclass(getattr(error, name), error.ConchError), name)
 
+    def serve(self, literals: dict[str, str]) -> tuple[Path, Server]:
+        directory = copied(self.mktemp()).resolve()
+        path = directory / "server.py"
+        path.write_text(substitute(path.read_text(), {"5022": "0", **literals}))
+        server = Server(path)
+        self.addCleanup(server.stop)
+        return directory, server
+
+    def test_password(self) -> None:
+        """
+        The chapter's way to log in with a password does, in the howto's
+        program.
+        """
+        (block,) = [block for block in codeBlocks(HOWTO) if "def getPassword" in block]
+        database = "from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse as Passwords\n"
+        directory, server = self.serve(
+            {
+                "from twisted.cred.portal": database + "from twisted.cred.portal",
+                "[SSHPublicKeyChecker(users)]": "[Passwords(user=b'correct horse battery staple')]",
+            }
+        )
+        path = directory / "client.py"
+        literals = {
+            "# --- The Connection ---\n": block,
+            "ClientUserAuth('user'": "PasswordAuth('user'",
+            FINGERPRINT: server.said["MD5 fingerprint"],
+            "5022": str(server.port),
+        }
+        path.write_text(substitute(path.read_text(), literals))
+        done = run(path)
+        self.assertEqual((LINE, "", 0), (done.stdout, done.stderr, done.returncode))
+
+    def test_ownGoodbye(self) -> None:
+        """
+        What C{closeReason} is after C{loseConnection}.
+        """
+        client = SSHClientTransport()
+        client.makeConnection(StringTransport())
+        client.loseConnection()
+        client.connectionLost(Failure(ConnectionDone()))
+        assert client.closeReason is not None
+        ended = client.closeReason.value
+        self.assertIsInstance(ended, error.Disconnected)
+        said = re.search(r"``(DISCONNECT_\w+)`` and the description\s+``([^`]+)``", HOWTO)
+        assert said is not None
+        self.assertEqual((getattr(numbers, said[1]), said[2]), (ended.reason, ended.description))
+
     def test_connectionLost(self) -> None:
         """
         With the chapter's C{connectionLost} the howto's program ends where the
         host key is not the one that it knows, and says so.
         """
-        directory = copied(self.mktemp()).resolve()
-        path = directory / "server.py"
-        path.write_text(substitute(path.read_text(), {"5022": "0"}))
-        server = Server(path)
-        self.addCleanup(server.stop)
+        directory, server = self.serve({})
         (block,) = [block for block in codeBlocks(HOWTO) if "def connectionLost" in block]
         header = "class ClientTransport(transport.SSHClientTransport):\n"
         path = directory / "client.py"
@@ -214,7 +262,7 @@ class HowtoTests(SynchronousTestCase):
         """
         for block in codeBlocks(HOWTO):
             compile(block, "client.rst", "exec")
-        self.assertEqual(3, len(codeBlocks(HOWTO)))
+        self.assertEqual(5, len(codeBlocks(HOWTO)))
 
     def test_listingsAreShown(self) -> None:
         """
