@@ -15,8 +15,17 @@ from tests.doc.listings import DOC, Server, assertUsage, copied, run, serverWith
 
 ENDPOINTS = DOC / "howto" / "listings" / "endpoints"
 
-#: One more program for the server, which fails.
+#: More programs for the server: one fails, one ends without an exit status.
 FAILING = """
+class Mute(protocol.Protocol):
+    def __init__(self, command):
+        pass
+
+    def connectionMade(self):
+        self.transport.exitStatus = None
+        self.transport.loseConnection()
+
+
 class Failing(protocol.Protocol):
     def __init__(self, command):
         pass
@@ -47,7 +56,7 @@ class EndpointListingsTests(SynchronousTestCase):
             serverWithKey(server.read_text(), key),
             {
                 "5022": "0",
-                '{b"cat": Cat, ': '{b"false": Failing, b"cat": Cat, ',
+                '{b"cat": Cat, ': '{b"false": Failing, b"mute": Mute, b"cat": Cat, ',
                 "\n# --- The login ---\n": FAILING,
             },
         )
@@ -74,6 +83,12 @@ class EndpointListingsTests(SynchronousTestCase):
 
     def test_commandFails(self) -> None:
         self.assertEqual(("", "no such luck\n", 3), self.printed("command.py", "false"))
+
+    def test_commandNoStatus(self) -> None:
+        """
+        A command of which nobody says how it ended has not succeeded.
+        """
+        self.assertEqual(("", "", 1), self.printed("command.py", "mute"))
 
     def test_commandUnknownHost(self) -> None:
         """

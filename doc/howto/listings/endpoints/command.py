@@ -42,7 +42,8 @@ async def main(reactor, host, port, user, identity, knownHosts, command):
         running.transport.loseWriteConnection()
         await running.ended
     except error.ConnectionDone:
-        status = 0
+        # So it is, too, where the server did not tell how the command ended.
+        status = 0 if running.transport.exitStatus == 0 else 1
     except error.ProcessTerminated as e:
         status = e.exitCode or 1
     except (ConchError, error.ConnectError, OSError) as e:
