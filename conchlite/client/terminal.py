@@ -4,18 +4,22 @@ Questions at the terminal, while the reactor runs.
 A thread that waits in getpass cannot be told to stop, so the terminal is one
 more descriptor of the reactor. It is opened as /dev/tty, whatever standard
 input is, and left as it was found: after the answer, when the question is
-cancelled, and when the reactor shuts down.
+cancelled, and when the reactor shuts down. Where a person stops the program
+(Ctrl-Z) and has it go on, the question is asked anew.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import termios
+import threading
+from types import FrameType
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
-from twisted.internet.interfaces import IReactorCore, IReactorFDSet
+from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads
 from twisted.python.failure import Failure
 
 from conchlite.error import NoAnswer
@@ -26,7 +30,7 @@ MAXIMUM_ANSWER_SIZE = 1024
 _LFLAG = 3  # The place of the local modes in what termios calls attributes.
 
 
-class ITerminalReactor(IReactorCore, IReactorFDSet):
+class ITerminalReactor(IReactorCore, IReactorFDSet, IReactorFromThreads):
     """
     What a question asks of the reactor.
     """
@@ -92,6 +96,7 @@ class _Question(FileDescriptor):
         self._typed = b""
         self._before: list[Any] | None = None
         self._trigger: Any = None
+        self._watchesContinue = False
         self.answer: Deferred[bytes] = Deferred(self._cancelled)
 
     def start(self) -> Deferred[bytes]:
@@ -104,17 +109,54 @@ class _Question(FileDescriptor):
             before = termios.tcgetattr(self._descriptor)
             self._trigger = self._core.addSystemEventTrigger("before", "shutdown", self._shutDown)
             self._before = before
-            if not self._echo:
-                silent = list(before)
-                silent[_LFLAG] &= ~(termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL)
-                # What was typed before the question is no answer to it.
-                termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
-            os.write(self._descriptor, self._prompt)
+            self._show(before)
         except (OSError, termios.error) as e:
             self._end(NoAnswer(f"the terminal cannot be asked: {e}"))
         else:
+            self._watchContinue()
             self._core.addReader(self)
         return self.answer
+
+    def _show(self, before: list[Any]) -> None:
+        if not self._echo:
+            silent = list(before)
+            silent[_LFLAG] &= ~(termios.ECHO | termios.ECHOE | termios.ECHOK | termios.ECHONL)
+            # What was typed before the question is no answer to it.
+            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, silent)
+        os.write(self._descriptor, self._prompt)
+
+    def _watchContinue(self) -> None:
+        # Only the main thread may set a handler, and another's is left alone.
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGCONT) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGCONT, self._signalled)
+            self._watchesContinue = True
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._core.callFromThread(self._continued)
+
+    def _continued(self) -> None:
+        """
+        The program was stopped and goes on; meanwhile the shell has set the
+        terminal as the shell likes it.
+        """
+        if not self.connected or self._before is None or not self._isInForeground():
+            return
+        self._typed = b""
+        try:
+            self._show(self._before)
+        except (OSError, termios.error) as e:
+            self._end(NoAnswer(f"the terminal cannot be asked: {e}"))
+
+    def _isInForeground(self) -> bool:
+        # In the background, setting the terminal would only stop us again.
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            # It does not control us, and so it does not stop us either.
+            return True
 
     def fileno(self) -> int:
         """
@@ -170,6 +212,8 @@ class _Question(FileDescriptor):
             return False
         self.connected = 0
         self._core.removeReader(self)
+        if self._watchesContinue:
+            signal.signal(signal.SIGCONT, signal.SIG_DFL)
         if self._trigger is not None:
             self._core.removeSystemEventTrigger(self._trigger)
         try:

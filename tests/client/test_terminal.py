@@ -4,6 +4,7 @@ Tests for L{conchlite.client.terminal}.
 
 import os
 import select
+import signal
 import termios
 
 from twisted.internet.defer import CancelledError
@@ -23,6 +24,9 @@ class FakeReactor:
     def __init__(self) -> None:
         self.readers: list[object] = []
         self.triggers: list[object] = []
+
+    def callFromThread(self, function: object) -> None:
+        function()
 
     def addReader(self, reader: object) -> None:
         self.readers.append(reader)
@@ -79,6 +83,7 @@ class TerminalTests(SynchronousTestCase):
         """
         self.assertEqual(termios.tcgetattr(self.line), self.before)
         self.assertEqual((self.reactor.readers, self.reactor.triggers), ([], []))
+        self.assertIs(signal.getsignal(signal.SIGCONT), signal.SIG_DFL)
 
     def test_secret(self) -> None:
         d = self.terminal.ask("Password: ")
@@ -122,6 +127,57 @@ class TerminalTests(SynchronousTestCase):
         self.assertNoResult(d)
         self.type(b"x\n")
         self.assertEqual(self.successResultOf(d), b"x")
+
+    def test_continued(self) -> None:
+        """
+        When the program goes on after Ctrl-Z, and the shell has set the
+        terminal in between, it is asked anew, and what was typed is hidden.
+        """
+        d = self.terminal.ask("Password: ")
+        self.assertShown(b"Password: ")
+        termios.tcsetattr(self.line, termios.TCSANOW, self.before)
+        signal.raise_signal(signal.SIGCONT)
+        self.assertFalse(self.echoes())
+        self.assertShown(b"Password: ")
+        self.type(b"sesame\n")
+        self.assertEqual(self.successResultOf(d), b"sesame")
+        self.assertRestored()
+
+    def test_continuedInBackground(self) -> None:
+        """
+        A program that goes on in the background leaves the terminal alone.
+        """
+        d = self.terminal.ask("Password: ")
+        self.patch(os, "tcgetpgrp", lambda descriptor: os.getpgrp() + 1)
+        termios.tcsetattr(self.line, termios.TCSANOW, self.before)
+        signal.raise_signal(signal.SIGCONT)
+        self.assertTrue(self.echoes())
+        self.type(b"x\n")
+        self.assertEqual(self.successResultOf(d), b"x")
+        self.assertRestored()
+
+    def test_continuedAndGone(self) -> None:
+        d = self.terminal.ask("Password: ")
+        self.hangUp()
+        signal.raise_signal(signal.SIGCONT)
+        self.failureResultOf(d, NoAnswer)
+
+    def test_othersHandler(self) -> None:
+        """
+        A program that watches the signal itself goes on to do so.
+        """
+
+        def handler(number: int, frame: object) -> None:
+            """
+            The program's own.
+            """
+
+        signal.signal(signal.SIGCONT, handler)
+        self.addCleanup(signal.signal, signal.SIGCONT, signal.SIG_DFL)
+        d = self.terminal.ask("Password: ")
+        self.type(b"x\n")
+        self.assertEqual(self.successResultOf(d), b"x")
+        self.assertIs(signal.getsignal(signal.SIGCONT), handler)
 
     def test_cancel(self) -> None:
         d = self.terminal.ask("Password: ")
