@@ -143,6 +143,11 @@ class IdentityUserAuth(SSHUserAuthClient):
     async def _nextPublicKey(self) -> Key | None:
         while self._waiting:
             identity = self._current = self._waiting.pop(0)
+            if identity.private is None and self._terminal is None:
+                # To offer it would only be one more attempt that fails.
+                said = "is encrypted, and there is no terminal to ask for its passphrase"
+                self.notes.append(f"identity {identity.path} {said}")
+                continue
             if identity.public is None:
                 await self._unlock(identity)
             if identity.public is not None:
@@ -163,9 +168,6 @@ class IdentityUserAuth(SSHUserAuthClient):
 
     async def _unlock(self, identity: Identity) -> None:
         if self._terminal is None:
-            self.notes.append(
-                f"identity {identity.path} is encrypted, and there is no terminal to ask for its passphrase"
-            )
             return
         try:
             for _ in range(MAXIMUM_PASSPHRASES):

@@ -15,7 +15,7 @@ from twisted.python import usage
 from conchlite.commands.destination import checkName, parseDestination, parsePort
 from conchlite.commands.oneshot import ICommandReactor, OneShotOptions, OneShotService
 from conchlite.commands.streams import BlockingState, standardDescriptor
-from conchlite.error import AuthenticationFailed, ConchError, safe
+from conchlite.error import AuthenticationFailed, ConchError, PeerError, safe
 
 if TYPE_CHECKING:
     from conchlite.client.connecting import ClientConnection
@@ -34,7 +34,7 @@ class Options(OneShotOptions):
     @ivar command: what to run there, as the user's shell there will read it.
     """
 
-    synopsis = "[options] [user@]host[:port] command [argument...]"
+    synopsis = "[options] [ssh://][user@]host[:port] command [argument...]"
 
     longdesc = (
         "Runs a command on another host. Its standard input, output and error are those of this "
@@ -84,6 +84,9 @@ class Options(OneShotOptions):
         """
         if not destination:
             raise usage.UsageError("the host is missing")
+        if command[:1] == ("--",):
+            # As ssh(1) has it: it ends the options behind the host, of which there are none.
+            command = command[1:]
         if not command:
             raise usage.UsageError("the command is missing")
         self.host, port, user = parseDestination(destination)
@@ -140,6 +143,7 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     # Imported when it is needed: the options explain themselves without it.
     from conchlite.client.connecting import Connecting
     from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
+    from conchlite.client.identities import DEFAULT_PATHS as DEFAULT_IDENTITIES
     from conchlite.client.identities import Identity, IdentityUserAuth, defaultIdentities
     from conchlite.client.terminal import Terminal
 
@@ -147,6 +151,8 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     identities = [Identity.fromFile(path) for path in paths] if paths else defaultIdentities()
     terminal = Terminal(reactor)
     notes: list[str] = []
+    if not identities:
+        notes.append(f"there is no private key that can be read in {', '.join(DEFAULT_IDENTITIES)}")
 
     def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
         userAuth = IdentityUserAuth(
@@ -167,14 +173,16 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     endpoint = HostnameEndpoint(reactor, options.host, options.port, timeout=options["connect-timeout"] + 1)
     try:
         connection = await connecting.connect(endpoint)
+        try:
+            return await _runCommand(options, reactor, connection)
+        finally:
+            await connection.close()
     except AuthenticationFailed as e:
-        if b"password" in e.methods and not options["password"]:
+        if b"password" in e.methods and not options["password"] and terminal.isThere():
             notes.append("--password would ask for one")
-        raise ConchError("; ".join([str(e), *notes])) from e
-    try:
-        return await _runCommand(options, reactor, connection)
-    finally:
-        await connection.close()
+        raise ConchError("; ".join([*notes, str(e)])) from e
+    except PeerError as e:
+        raise ConchError(f"{safe(options.host)} port {options.port}: {e}") from e
 
 
 async def _runCommand(options: Options, reactor: ICommandReactor, connection: ClientConnection) -> int:

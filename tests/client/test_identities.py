@@ -172,6 +172,17 @@ class IdentityUserAuthTests(IdentityTestCase):
             self.assertIn(said, note)
             self.assertIn(closed.path, note)
 
+    def test_noTerminal(self) -> None:
+        """
+        What nobody can open is not offered, although its public half is known.
+        """
+        path = self.file(encrypted())
+        FilePath(path + ".pub").setContent(PUBLIC)
+        auth = self.userAuth(Identity.fromFile(path), terminal=FakeTerminal(there=False))
+        self.assertIsNone(self.successResultOf(auth.getPublicKey()))
+        (note,) = auth.notes
+        self.assertIn("there is no terminal to ask for its passphrase", note)
+
     def test_unreadableAfterTheQuestion(self) -> None:
         closed = Identity.fromFile(self.file(encrypted()))
         os.unlink(closed.path)

@@ -55,6 +55,14 @@ class OptionsTests(CapturingTestCase):
         self.assertEqual(options.command, b"ls -la --port x \xff")
         self.assertEqual(options.port, 22)
 
+    def test_dashes(self) -> None:
+        """
+        Two dashes behind the host are not the command's, but any later ones are.
+        """
+        self.assertEqual(self.parse("host", "--", "ls", "--", "-la").command, b"ls -- -la")
+        self.assertEqual(self.parse("--", "host", "--", "--", "ls").command, b"-- ls")
+        self.assertIn("the command is missing", self.refused("host", "--"))
+
     def test_twice(self) -> None:
         """
         Said twice is said once, if it is the same.
@@ -71,6 +79,8 @@ class OptionsTests(CapturingTestCase):
             (["-p", "0", "host", "true"], "a port is a number"),
             (["-l", "-x", "host", "true"], "a user that begins with '-'"),
             (["--", "-host", "true"], "a host that begins with '-'"),
+            (["http://host/", "true"], "begins with http://, and not with ssh://"),
+            (["-l", "a/b", "host", "true"], "a user with a slash"),
             (["--connect-timeout", "soon", "host", "true"], "no number of seconds"),
             (["--connect-timeout", "0", "host", "true"], "no number of seconds"),
             (["--connect-timeout", "nan", "host", "true"], "no number of seconds"),

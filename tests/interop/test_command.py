@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from conchlite.client.hostentries import fingerprint
@@ -28,6 +29,15 @@ from tests.interop.peers import (
 from tests.test_packaging import DOORS, ROOT
 
 ED25519 = b"ssh-ed25519"
+
+
+class OldServer(Protocol):
+    """
+    Speaks another version of SSH.
+    """
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"SSH-1.5-old\r\n")
 
 
 class RunTests(TestCase):
@@ -197,16 +207,48 @@ class RunTests(TestCase):
         await self.startServer()
         made = await self.shell(f"ssh-keygen -q -p -N sesame -a 1 -f '{self.identity}'")
         self.assertEqual(made.status, 0, made.errors)
-        # In a session of its own, the process has no terminal.
-        finished = await self.withoutTerminal("true")
-        self.assertRefused(finished, str(self.identity), "is encrypted", "no terminal")
+        self.leaveTerminal()
+        for public in (False, True):
+            finished = await self.runCommand("true")
+            said = f"conchlite: identity {self.identity} is encrypted, and there is no terminal"
+            self.assertRefused(finished, said, "tried: nothing", "the server would accept: ")
+            self.assertNotIn(b"--password", finished.errors)
+            self.assertNotIn(b"not tried", finished.errors)
+            if not public:
+                made = await self.shell(
+                    f"ssh-keygen -y -P sesame -f '{self.identity}' > '{self.identity}.pub'"
+                )
+                self.assertEqual(made.status, 0, made.errors)
 
-    async def withoutTerminal(self, *command: str) -> Finished:
+    async def test_noIdentity(self) -> None:
+        """
+        Where there is no key, the line says where it would be.
+        """
+        await self.startServer()
+        arguments = self.arguments("true")
+        where = arguments.index("--identity")
+        del arguments[where : where + 2]
+        finished = await start(self, reactor, sys.executable, arguments, b"", self.environment()).finished
+        self.assertRefused(finished, "~/.ssh/id_ed25519, ~/.ssh/id_ecdsa, ~/.ssh/id_rsa", "tried: nothing")
+
+    def leaveTerminal(self) -> None:
+        """
+        From now on every process has a session of its own, and so no terminal.
+        """
         door = DOORS["conchlite"]
-        self.patch(
-            sys.modules[__name__], "DOORS", {"conchlite": ["-c", "import os; os.setsid(); " + door[1]]}
-        )
-        return await self.runCommand(*command)
+        doors = {"conchlite": ["-c", "import os; os.setsid(); " + door[1]]}
+        self.patch(sys.modules[__name__], "DOORS", doors)
+
+    async def test_notOurProtocol(self) -> None:
+        """
+        What a server did wrong is told with its name.
+        """
+        await self.startServer()
+        await self.sshd.stop()
+        listening = reactor.listenTCP(self.sshd.port, Factory.forProtocol(OldServer), interface=LOCALHOST)
+        self.addCleanup(listening.stopListening)
+        finished = await self.runCommand("true")
+        self.assertRefused(finished, f"conchlite: {LOCALHOST} port {self.sshd.port}: ", "1.5")
 
     async def test_serverDies(self) -> None:
         await self.startServer()
