@@ -1,8 +1,8 @@
 """
-The command line: one tree of options behind three doors.
+The command line: one tree of options behind four doors.
 
 C{twistd conchlite} and C{twist conchlite} come here through the plugin, the
-console script C{conchlite} through L{main}. This is where the reactor is
+console script C{conchlite} and C{python -m conchlite} through L{main}. This is where the reactor is
 chosen; everything below is handed it.
 """
 

@@ -33,6 +33,7 @@ FLOORS = {
     "conchlite.testing": 6,
     "conchlite.commands": 7,
     "conchlite.tap": 7,
+    "conchlite.__main__": 7,
 }
 
 #: error.py names a DISCONNECT's reason, which is a table of floor 1 without

@@ -27,7 +27,8 @@ PLUGINS = ROOT / "twisted" / "plugins"
 
 #: How to come to the command line, without what pip would install.
 DOORS = {
-    "conchlite": ["-c", "import sys; from conchlite.tap import main; sys.exit(main())"],
+    "conchlite": ["-c", "import sys; from conchlite.__main__ import main; sys.exit(main())"],
+    "python -m conchlite": ["-m", "conchlite"],
     "twistd": ["-c", "from twisted.scripts.twistd import run; run()", "conchlite"],
     "twist": ["-c", "from twisted.application.twist._twist import Twist; Twist.main()", "conchlite"],
     "python -m twisted": ["-m", "twisted", "conchlite"],
