@@ -109,11 +109,11 @@ class _Question(FileDescriptor):
             before = termios.tcgetattr(self._descriptor)
             self._trigger = self._core.addSystemEventTrigger("before", "shutdown", self._shutDown)
             self._before = before
+            self._watchContinue()
             self._show(before)
         except (OSError, termios.error) as e:
             self._end(NoAnswer(f"the terminal cannot be asked: {e}"))
         else:
-            self._watchContinue()
             self._core.addReader(self)
         return self.answer
 
