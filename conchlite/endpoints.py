@@ -391,7 +391,7 @@ class SSHCommandClientEndpoint:
             connection ended first, the L{ConchError<conchlite.error.ConchError>}
             that it ended with.
 
-            Fails with what L{HostnameEndpoint} fails with where there is no
+            Fails with what C{HostnameEndpoint} fails with where there is no
             server; with L{HostKeyUnknown}, L{HostKeyChanged
             <conchlite.error.HostKeyChanged>}, L{UserRejectedKey
             <conchlite.error.UserRejectedKey>} or another L{HostKeyRejected};

@@ -32,7 +32,7 @@ from conchlite.wire.types import Reader, packMPInt
 #: The largest modulus that is read: OpenSSL refuses to compute with more.
 MAXIMUM_MODULUS_BITS = 16384
 
-#: What L{RSA.generate} makes when nobody says: 128 bits of strength, SP 800-57.
+#: What C{RSA.generate} makes when nobody says: 128 bits of strength, SP 800-57.
 DEFAULT_BITS = 3072
 
 # The smallest that the library generates.
