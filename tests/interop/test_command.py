@@ -251,9 +251,12 @@ class RunTests(TestCase):
         self.assertRefused(finished, f"conchlite: {LOCALHOST} port {self.sshd.port}: ", "1.5")
 
     async def test_serverDies(self) -> None:
+        """
+        TCP may end it in either way, cleanly or not.
+        """
         await self.startServer()
         finished = await self.runCommand("kill -KILL $PPID; sleep 20")
-        self.assertRefused(finished, "was closed")
+        self.assertRefused(finished, "without a word")
 
     async def test_noServer(self) -> None:
         await self.startServer()
