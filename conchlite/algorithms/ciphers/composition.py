@@ -49,25 +49,29 @@ def _authenticator(mac: MAC | None, macKey: bytes) -> KeyedHMAC:
     return KeyedHMAC(mac, macKey)
 
 
-def _alignment(blockSize: int) -> int:
-    # RFC 4253 section 6: a multiple of the block size or 8, whichever is larger.
-    return max(8, blockSize)
-
-
-class EncryptAndMACSealer:
+class _Composition:
     """
-    The outgoing direction, encrypt-and-MAC.
+    What every direction has, in either way: a cipher and a MAC.
     """
 
     __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
 
-    clearSize = 0
-
     def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
         self._context = context
         self._authenticator = authenticator
-        self.alignment = _alignment(blockSize)
+        # RFC 4253 section 6: a multiple of the block size or 8, whichever is larger.
+        self.alignment = max(8, blockSize)
         self.tagSize = authenticator.mac.tagSize
+
+
+class EncryptAndMACSealer(_Composition):
+    """
+    The outgoing direction, encrypt-and-MAC.
+    """
+
+    __slots__ = ()
+
+    clearSize = 0
 
     def seal(self, sequence: int, packet: bytes) -> bytes:
         return self._context.update(packet) + self._authenticator.tag(packUInt32(sequence), packet)
@@ -79,21 +83,19 @@ class EncryptAndMACSealer:
         out[end:] = self._authenticator.tag(packUInt32(sequence), packet)
 
 
-class EncryptAndMACOpener:
+class EncryptAndMACOpener(_Composition):
     """
     The incoming direction, encrypt-and-MAC.
     """
 
-    __slots__ = ("_authenticator", "_context", "_first", "alignment", "headSize", "tagSize")
+    __slots__ = ("_first", "headSize")
 
     clearSize = 0
 
     def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
-        self._context = context
-        self._authenticator = authenticator
+        super().__init__(context, blockSize, authenticator)
         self._first = b""
-        self.headSize = self.alignment = _alignment(blockSize)
-        self.tagSize = authenticator.mac.tagSize
+        self.headSize = self.alignment
 
     def packetLength(self, sequence: int, head: memoryview) -> int:
         # Kept for open: the context does not go back to decrypt it again.
@@ -108,20 +110,14 @@ class EncryptAndMACOpener:
         return first[4:] + rest
 
 
-class EncryptThenMACSealer:
+class EncryptThenMACSealer(_Composition):
     """
     The outgoing direction, encrypt-then-MAC.
     """
 
-    __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
+    __slots__ = ()
 
     clearSize = 4
-
-    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
-        self._context = context
-        self._authenticator = authenticator
-        self.alignment = _alignment(blockSize)
-        self.tagSize = authenticator.mac.tagSize
 
     def seal(self, sequence: int, packet: bytes) -> bytes:
         length = packet[:4]
@@ -136,21 +132,15 @@ class EncryptThenMACSealer:
         out[end:] = self._authenticator.tag(packUInt32(sequence), out[:end])
 
 
-class EncryptThenMACOpener:
+class EncryptThenMACOpener(_Composition):
     """
     The incoming direction, encrypt-then-MAC.
     """
 
-    __slots__ = ("_authenticator", "_context", "alignment", "tagSize")
+    __slots__ = ()
 
     headSize = 4
     clearSize = 4
-
-    def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
-        self._context = context
-        self._authenticator = authenticator
-        self.alignment = _alignment(blockSize)
-        self.tagSize = authenticator.mac.tagSize
 
     def packetLength(self, sequence: int, head: memoryview) -> int:
         return int.from_bytes(head, "big")
