@@ -55,11 +55,13 @@ class Timers:
 
     def connected(self) -> None:
         """
-        The connection is made: the handshake's time runs.
+        The connection is made: the handshake's time runs, and the login's.
         """
+        self._startHandshake()
+        self._login = self._later(self._transport.loginTimeout, self._loginOver)
+
+    def _startHandshake(self) -> None:
         self._handshake = self._later(self._transport.handshakeTimeout, self._handshakeOver)
-        if self._login is None:
-            self._login = self._later(self._transport.loginTimeout, self._loginOver)
 
     def verdictAwaited(self) -> None:
         """
@@ -74,7 +76,7 @@ class Timers:
         """
         The host key was accepted: the handshake's time runs again.
         """
-        self.connected()
+        self._startHandshake()
 
     def peerJudges(self) -> None:
         """
