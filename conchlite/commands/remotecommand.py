@@ -20,8 +20,8 @@ from conchlite.commands.streams import DescriptorReader, DescriptorWriter
 from conchlite.error import ChannelOpenFailed, ChannelRequestFailed, ConchError
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import NS, getNS
+from conchlite.wire.connection import ExitStatus
 from conchlite.wire.numbers import EXTENDED_DATA_STDERR
-from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
     from conchlite.ssh.connection import SSHConnection
@@ -125,11 +125,8 @@ class RemoteCommand(SSHChannel):
         """
         The command ended by itself, RFC 4254 section 6.10.
         """
-        reader = Reader(data, "exit-status")
-        status = reader.uint32()
-        reader.end()
         # More than a process here can end with: an error, and no success modulo 256.
-        self._status = min(status, 255)
+        self._status = min(ExitStatus.unpack(data).exitStatus, 255)
         return True
 
     def request_exit_signal(self, data: bytes) -> bool:
