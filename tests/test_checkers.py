@@ -18,8 +18,8 @@ from conchlite.error import ValidPublicKey
 from conchlite.interfaces import IAuthorizedKeysDB, IConchUser
 from conchlite.ssh.common import NS
 from conchlite.ssh.keys import Key
+from tests.ssh import howtokeys
 from tests.ssh.authlink import FakeRealm, ed25519, rsa
-from tests.ssh.authscenes import HOWTO_PRIVATE
 
 
 class InMemorySSHKeyDBTests(SynchronousTestCase):
@@ -127,7 +127,7 @@ class SSHPublicKeyCheckerTests(SynchronousTestCase):
         """
         The size of a key is the server's business.
         """
-        key = Key.fromString(HOWTO_PRIVATE)
+        key = Key.fromString(howtokeys.privateKey)
         checker = SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [key.public()]}))
         self.assertEqual(self.successResultOf(checker.requestAvatarId(credentials(key))), b"user")
 

@@ -16,7 +16,8 @@ from conchlite.error import ConchError, ConnectionEnded
 from conchlite.ssh.common import NS
 from conchlite.ssh.programs import Cat
 from tests.client.test_connecting import ConnectingTestCase
-from tests.commands.test_streams import FakeReactor, Producer
+from tests.commands.test_streams import FakeReactor
+from tests.ssh.channels import PushProducer
 
 
 class Printer(Protocol):
@@ -310,7 +311,7 @@ class RemoteCommandTests(RemoteCommandTestCase):
 
 class ProducerGateTests(ConnectingTestCase):
     def test_pausedByAny(self) -> None:
-        producer = Producer()
+        producer = PushProducer()
         gate = ProducerGate(producer)
         one, two = gate.consumer(), gate.consumer()
         one.pauseProducing()
@@ -327,7 +328,7 @@ class ProducerGateTests(ConnectingTestCase):
         """
         A consumer that is gone holds nothing up.
         """
-        producer = Producer()
+        producer = PushProducer()
         gate = ProducerGate(producer)
         one, two = gate.consumer(), gate.consumer()
         one.pauseProducing()

@@ -22,6 +22,7 @@ from conchlite.commands.streams import (
     writeLine,
 )
 from conchlite.error import ConchError
+from tests.ssh.channels import PushProducer
 
 
 class FakeReactor:
@@ -203,20 +204,6 @@ class DescriptorReaderTests(PipeTestCase):
         self.assertEqual(self.events, [])
 
 
-class Producer:
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def pauseProducing(self) -> None:
-        self.calls.append("pause")
-
-    def resumeProducing(self) -> None:
-        self.calls.append("resume")
-
-    def stopProducing(self) -> None:
-        self.calls.append("stop")
-
-
 class DescriptorWriterTests(PipeTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -234,7 +221,7 @@ class DescriptorWriterTests(PipeTestCase):
         """
         The producer is paused while nobody reads, and everything arrives.
         """
-        producer = Producer()
+        producer = PushProducer()
         self.writer.registerProducer(producer, True)
         data = os.urandom(2**20)
         self.writer.write(data)
@@ -268,7 +255,7 @@ class DescriptorWriterTests(PipeTestCase):
         self.lost[0].trap(ConnectionDone)
 
     def test_nobodyReads(self) -> None:
-        producer = Producer()
+        producer = PushProducer()
         self.writer.registerProducer(producer, True)
         self.close(self.source)
         self.writer.write(b"x")

@@ -16,6 +16,7 @@ from conchlite.error import (
 )
 from conchlite.ssh.keys import Key, getPrivateKeyObject, getPublicKeyString
 from conchlite.ssh.userauth import SSHUserAuthClient, SSHUserAuthServer
+from tests.ssh import howtokeys
 from tests.ssh.authlink import (
     Link,
     RecordingService,
@@ -25,8 +26,6 @@ from tests.ssh.authlink import (
     rsa,
 )
 from tests.ssh.authscenes import (
-    HOWTO_PRIVATE,
-    HOWTO_PUBLIC,
     Program,
 )
 
@@ -79,15 +78,15 @@ class JoinedTests(SynchronousTestCase):
                 return
 
             def getPublicKey(self):
-                return getPublicKeyString(data=HOWTO_PUBLIC)
+                return getPublicKeyString(data=howtokeys.publicKey)
 
             def getPrivateKey(self):
-                return succeed(getPrivateKeyObject(data=HOWTO_PRIVATE))
+                return succeed(getPrivateKeyObject(data=howtokeys.privateKey))
 
         for serverBits in (768, 2048):
             server = SSHUserAuthServer()
             server.minimumRSABits = serverBits
-            checker = SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [Key.fromString(HOWTO_PUBLIC)]}))
+            checker = SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [Key.fromString(howtokeys.publicKey)]}))
             link = Link(ClientUserAuth("user", RecordingService()), server, checker)
             link.pump(1)
             self.assertEqual(link.client.isAuthenticated, serverBits == 768)

@@ -26,6 +26,7 @@ from conchlite.wire.userauth import (
     UserauthBanner,
     UserauthPKOK,
 )
+from tests.ssh import howtokeys
 from tests.ssh.authlink import (
     SESSION_ID,
     ed25519,
@@ -33,7 +34,6 @@ from tests.ssh.authlink import (
     rsa,
 )
 from tests.ssh.authscenes import (
-    HOWTO_PUBLIC,
     PK_OK,
     ClientMixin,
     Program,
@@ -354,7 +354,7 @@ class ClientPublicKeyTests(ClientMixin, SynchronousTestCase):
         A small key is not used, unless the program says so; the error says
         which key, and where to say so.
         """
-        small = Key.fromString(HOWTO_PUBLIC)
+        small = Key.fromString(howtokeys.publicKey)
         self.start(Program([small]))
         self.refuse(b"publickey")
         self.assertEqual(self.requests(), [])
