@@ -14,20 +14,15 @@ from collections.abc import Sequence
 
 from conchlite.algorithms.base import Opener, RandomBytes, Sealer
 from conchlite.error import BadPacketLength
+from conchlite.limits import (
+    MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION,
+    MINIMUM_PACKET_LENGTH,
+    MINIMUM_PADDING,
+)
 from conchlite.wire.types import Buffer
-
-#: The least that packet_length may be: 12 makes the 16 bytes of RFC 4253 section
-#: 6. Where the length is not encrypted with the rest, OpenSSH counts without it,
-#: and sends 8 with chacha20-poly1305; there it is one block.
-MINIMUM_PACKET_LENGTH = 12
-
-#: The most that packet_length may be.
-MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION = 35_000
-MAXIMUM_PACKET_LENGTH = 262_144
 
 _SEQUENCE_MASK = 0xFFFFFFFF
 _HEAD = struct.Struct(">LB")
-_MINIMUM_PADDING = 4
 _RANDOM_POOL_SIZE = 4096
 
 # A piece of one or two bytes takes twenty times as much memory: so many pieces
@@ -103,7 +98,7 @@ class PacketReader:
         self._wanted = opener.headSize
         self.sequence = (self.sequence + 1) & _SEQUENCE_MASK
         # At least four bytes of padding, and at least one byte of payload.
-        if not _MINIMUM_PADDING <= packet[0] <= len(packet) - 2:
+        if not MINIMUM_PADDING <= packet[0] <= len(packet) - 2:
             raise BadPacketLength(f"padding of {packet[0]} bytes in a packet of {len(packet)}")
         return packet
 
@@ -156,7 +151,7 @@ class PacketWriter:
         sealer = self._sealer
         size = sum(map(len, parts))
         padding = -(5 - sealer.clearSize + size) % sealer.alignment
-        if padding < _MINIMUM_PADDING:
+        if padding < MINIMUM_PADDING:
             padding += sealer.alignment
         # Random padding is a SHOULD of RFC 4253 section 6. It is drawn from a
         # pool, since a call of the system for each packet costs more than

@@ -24,12 +24,13 @@ from conchlite.error import (
     UnexpectedMessage,
     UsageError,
 )
+from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
 from conchlite.sansio.events import Event
 from conchlite.sansio.keyderivation import KeyDerivation
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
 from conchlite.sansio.negotiation import NegotiatedAlgorithms, guessedWrong, isStrict, negotiate, offer
-from conchlite.sansio.packets import MAXIMUM_PACKET_LENGTH, PacketReader, PacketWriter
+from conchlite.sansio.packets import PacketReader, PacketWriter
 from conchlite.sansio.phases import (
     ADMITTED,
     ADMITTED_FROM_SERVER,
@@ -46,11 +47,6 @@ from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
 from conchlite.wire.codec import Message
 from conchlite.wire.types import Buffer
-
-#: The most IGNORE, UNIMPLEMENTED and DEBUG messages that a peer may send
-#: between its KEXINIT and its NEWKEYS.
-MAXIMUM_NOISE_IN_EXCHANGE = 256
-
 
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
 

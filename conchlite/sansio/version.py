@@ -7,16 +7,12 @@ from __future__ import annotations
 import re
 
 from conchlite.error import BadVersion, safe
-
-#: The most bytes of an identification line, its line end included.
-MAXIMUM_VERSION_LINE = 255
-
-#: The most bytes of any other line that a server sends before it.
-MAXIMUM_OTHER_LINE = 8192
-
-#: The most such lines, and the most bytes in all of them.
-MAXIMUM_OTHER_LINES = 1024
-MAXIMUM_OTHER_BYTES = 64 * 1024
+from conchlite.limits import (
+    MAXIMUM_OTHER_BYTES,
+    MAXIMUM_OTHER_LINE,
+    MAXIMUM_OTHER_LINES,
+    MAXIMUM_VERSION_LINE,
+)
 
 # The software version holds no space and no minus sign by the RFC; peers that
 # put one there (Cisco, Sun, many appliances) are understood all the same.

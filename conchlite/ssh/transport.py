@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
 from conchlite.error import ConchError, HostKeyRejected, UnexpectedMessage, UnknownService, safe
+from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio import events
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration
@@ -141,7 +142,7 @@ class SSHServerTransport(SSHTransportBase):
     supportedCiphers: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.ciphers)
     supportedMACs: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.macs)
     supportedCompressions: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.compressions)
-    loginTimeout = 120
+    loginTimeout = LOGIN_SECONDS
     acceptedSignatures: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
 
     def _configuration(self) -> Configuration:

@@ -33,6 +33,14 @@ from conchlite.error import (
     WeakKey,
     safe,
 )
+from conchlite.limits import (
+    CLOSE_SECONDS,
+    EXCHANGE_SECONDS,
+    HANDSHAKE_SECONDS,
+    MAXIMUM_HELD_ANSWERS,
+    MAXIMUM_UNREAD_ANSWERS,
+    MAXIMUM_WAITING,
+)
 from conchlite.sansio.phases import Outgoing, Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration, TransportLayer
@@ -42,18 +50,6 @@ from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportmessages import TransportMessages
 from conchlite.wire import numbers, transport
 from conchlite.wire.types import Buffer
-
-#: Seconds that the peer has to take a DISCONNECT and close, before we abort.
-CLOSE_SECONDS = 2
-
-#: The most bytes of answers to a peer that has not answered our KEXINIT.
-MAXIMUM_HELD_ANSWERS = 256 * 1024
-
-#: The most bytes of answers to a peer that asks on and does not read them.
-MAXIMUM_UNREAD_ANSWERS = 256 * 1024
-
-# How much may wait unread, while a Deferred decides, before TCP is paused.
-_WAITING_LIMIT = 64 * 1024
 
 _T = TypeVar("_T")
 
@@ -114,9 +110,9 @@ class SSHTransportBase(TransportMessages, Protocol):
 
     allowTerrapin = False
     minimumRSABits = 2048
-    handshakeTimeout: float = 30
+    handshakeTimeout: float = HANDSHAKE_SECONDS
     loginTimeout: float = 0
-    exchangeTimeout: float = 30
+    exchangeTimeout: float = EXCHANGE_SECONDS
     rekeyBytes = 2**30
     rekeyPackets = 2**31
     rekeySeconds: float = 3600
@@ -277,7 +273,7 @@ class SSHTransportBase(TransportMessages, Protocol):
             self._tcp().writeSequence(output)
 
     def _pauseOrResumeTCP(self) -> None:
-        wanted = bool(self._holds) and self._layer.waiting > _WAITING_LIMIT and not self._closing
+        wanted = bool(self._holds) and self._layer.waiting > MAXIMUM_WAITING and not self._closing
         if wanted != self._tcpPaused:
             self._tcpPaused = wanted
             if wanted:

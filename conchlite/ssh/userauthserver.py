@@ -29,6 +29,7 @@ from conchlite.error import (
     UnknownService,
     safe,
 )
+from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio.authentication import (
     ServerAuthentication,
     ServerInput,
@@ -107,7 +108,7 @@ class SSHUserAuthServer(SSHService):
     interfaceToMethod: Mapping[type[Interface], bytes] = {
         method.server.credentials: name for name, method in METHODS.items()
     }
-    loginTimeout: float = 120
+    loginTimeout: float = LOGIN_SECONDS
     attemptsBeforeDisconnect = 6
     passwordDelay: float = 1
     failureDelay: float = 0.1

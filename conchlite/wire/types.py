@@ -13,20 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Generic, TypeVar
 
 from conchlite.error import MalformedMessage
+from conchlite.limits import (
+    MAXIMUM_EXTENSIONS,
+    MAXIMUM_MPINT_SIZE,
+    MAXIMUM_NAME_LIST_SIZE,
+    MAXIMUM_NAMES,
+)
 
 Buffer = bytes | bytearray | memoryview
-
-#: The most bytes that a name-list may have.
-MAXIMUM_NAME_LIST_SIZE = 16 * 1024
-
-#: The most names that a name-list may have.
-MAXIMUM_NAMES = 256
-
-#: The most extensions that an EXT_INFO may carry.
-MAXIMUM_EXTENSIONS = 64
-
-#: The most bytes that an mpint may have: a 16384-bit number and its sign.
-MAXIMUM_MPINT_SIZE = 16384 // 8 + 1
 
 _UINT32 = struct.Struct(">L")
 _UINT64 = struct.Struct(">Q")

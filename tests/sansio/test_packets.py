@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite import limits
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Opener, Sealer
 from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
 from conchlite.error import BadMAC, BadPacketLength
-from conchlite.sansio import packets
 from conchlite.sansio.packets import PacketReader, PacketWriter
 from tests.sansio.pairs import seeded
 
@@ -169,7 +169,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_limitOfAuthenticated(self) -> None:
         reader = PacketReader(PlainOpener())
-        reader.maximumLength = packets.MAXIMUM_PACKET_LENGTH
+        reader.maximumLength = limits.MAXIMUM_PACKET_LENGTH
         reader.feed(struct.pack(">L", 262_140) + bytes(4))
         self.assertIsNone(reader.next())
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite import limits
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT
 from conchlite.algorithms.ciphers.plain import PlainSealer
 from conchlite.error import (
@@ -23,7 +24,7 @@ from conchlite.error import (
     UnexpectedMessage,
     UsageError,
 )
-from conchlite.sansio import events, transportlayer
+from conchlite.sansio import events
 from conchlite.sansio.packets import PacketWriter
 from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
@@ -317,7 +318,7 @@ class ReexchangeTests(SynchronousTestCase):
         pair.establish()
         pair.client.layer.sendKexInit(FAST)
         pair.server.deliver(pair.client.take())
-        limit = transportlayer.MAXIMUM_NOISE_IN_EXCHANGE
+        limit = limits.MAXIMUM_NOISE_IN_EXCHANGE
         for _ in range(limit):
             pair.client.layer.sendMessage(transport.Ignore(b""))
         pair.server.deliver(pair.client.take())

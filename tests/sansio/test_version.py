@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite import limits
 from conchlite.error import BadVersion
-from conchlite.sansio import version
 from conchlite.sansio.version import VersionReader
 
 
@@ -71,7 +71,7 @@ class VersionTests(SynchronousTestCase):
         """
         security.md row 1: 255 bytes with the line's end.
         """
-        longest = b"SSH-2.0-" + b"x" * (version.MAXIMUM_VERSION_LINE - len(b"SSH-2.0-\r\n"))
+        longest = b"SSH-2.0-" + b"x" * (limits.MAXIMUM_VERSION_LINE - len(b"SSH-2.0-\r\n"))
         for reader in (client(), server()):
             self.assertEqual((longest, b""), reader.feed(longest + b"\r\n"))
         for reader in (client(), server()):
@@ -84,22 +84,22 @@ class VersionTests(SynchronousTestCase):
         security.md row 1, CVE-2022-21716: bytes without a line's end are not
         kept beyond the limit.
         """
-        self.assertRaises(BadVersion, client().feed, b"A" * (version.MAXIMUM_OTHER_LINE + 1))
+        self.assertRaises(BadVersion, client().feed, b"A" * (limits.MAXIMUM_OTHER_LINE + 1))
         reader = client()
         fed = 0
         with self.assertRaises(BadVersion):
-            while fed < 10 * version.MAXIMUM_OTHER_LINE:
+            while fed < 10 * limits.MAXIMUM_OTHER_LINE:
                 reader.feed(b"A" * 100)
                 fed += 100
-        self.assertLessEqual(fed, version.MAXIMUM_OTHER_LINE)
-        self.assertRaises(BadVersion, server().feed, b"A" * version.MAXIMUM_VERSION_LINE)
+        self.assertLessEqual(fed, limits.MAXIMUM_OTHER_LINE)
+        self.assertRaises(BadVersion, server().feed, b"A" * limits.MAXIMUM_VERSION_LINE)
 
     def test_tooManyLines(self) -> None:
         """
         security.md row 2.
         """
         reader = client()
-        reader.feed(b"\r\n" * version.MAXIMUM_OTHER_LINES)
+        reader.feed(b"\r\n" * limits.MAXIMUM_OTHER_LINES)
         self.assertRaises(BadVersion, reader.feed, b"\r\n")
         reader = client()
         with self.assertRaises(BadVersion):

@@ -25,11 +25,11 @@ from conchlite.error import (
     UnknownService,
     UsageError,
 )
+from conchlite.limits import CLOSE_SECONDS, MAXIMUM_UNREAD_ANSWERS
 from conchlite.ssh import transport
 from conchlite.ssh.address import SSHTransportAddress
 from conchlite.ssh.common import NS
 from conchlite.ssh.keys import Key
-from conchlite.ssh.transportbase import CLOSE_SECONDS, MAXIMUM_UNREAD_ANSWERS
 from tests.ssh.links import HOST_KEY, Client, Link, RecordingService, Server, ServerFactory
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite import limits
 from conchlite.error import MalformedMessage
 from conchlite.wire import types
 from conchlite.wire.types import Reader
@@ -42,7 +43,7 @@ class MPIntTests(SynchronousTestCase):
         self.assertEqual(1, Reader(bytes.fromhex("0000000300000001"[:8] + "000001")).mpint())
 
     def test_tooLarge(self) -> None:
-        size = types.MAXIMUM_MPINT_SIZE + 1
+        size = limits.MAXIMUM_MPINT_SIZE + 1
         self.assertRaises(MalformedMessage, Reader(types.packString(bytes(size))).mpint)
 
 
@@ -66,11 +67,11 @@ class NameListTests(SynchronousTestCase):
         self.assertEqual((b"a", b"b"), Reader(types.packString(b"a,b,")).nameList())
 
     def test_bounds(self) -> None:
-        many = b",".join([b"x"] * (types.MAXIMUM_NAMES + 1))
+        many = b",".join([b"x"] * (limits.MAXIMUM_NAMES + 1))
         self.assertRaises(MalformedMessage, Reader(types.packString(many)).nameList)
-        exactly = b",".join([b"x"] * types.MAXIMUM_NAMES)
-        self.assertEqual(types.MAXIMUM_NAMES, len(Reader(types.packString(exactly)).nameList()))
-        long = b"x" * (types.MAXIMUM_NAME_LIST_SIZE + 1)
+        exactly = b",".join([b"x"] * limits.MAXIMUM_NAMES)
+        self.assertEqual(limits.MAXIMUM_NAMES, len(Reader(types.packString(exactly)).nameList()))
+        long = b"x" * (limits.MAXIMUM_NAME_LIST_SIZE + 1)
         self.assertRaises(MalformedMessage, Reader(types.packString(long)).nameList)
 
 
@@ -84,7 +85,7 @@ class ExtensionsTests(SynchronousTestCase):
         security.md row 16: a count that the message cannot hold is refused
         before anything is looped over.
         """
-        for count in (1, types.MAXIMUM_EXTENSIONS + 1, 2**32 - 1):
+        for count in (1, limits.MAXIMUM_EXTENSIONS + 1, 2**32 - 1):
             self.assertRaises(MalformedMessage, Reader(types.packUInt32(count)).extensions)
         full = types.packUInt32(65) + (types.packString(b"a") + types.packString(b"b")) * 65
         self.assertRaises(MalformedMessage, Reader(full).extensions)

@@ -1,0 +1,82 @@
+"""
+How much of anything a peer may have of us: the limits of the transport.
+
+They are together so that they can be read together; the modules that hold
+them to are named with each. What a program may want otherwise is an attribute
+of a class instead, with its default here where a peer without a login is
+concerned.
+"""
+
+from __future__ import annotations
+
+# The identification lines: conchlite.sansio.version.
+
+#: The most bytes of an identification line, its line end included.
+MAXIMUM_VERSION_LINE = 255
+
+#: The most bytes of any other line that a server sends before it.
+MAXIMUM_OTHER_LINE = 8192
+
+#: The most such lines, and the most bytes in all of them.
+MAXIMUM_OTHER_LINES = 1024
+MAXIMUM_OTHER_BYTES = 64 * 1024
+
+# Packets: conchlite.sansio.packets.
+
+#: The least that packet_length may be: 12 makes the 16 bytes of RFC 4253 section
+#: 6. Where the length is not encrypted with the rest, OpenSSH counts without it,
+#: and sends 8 with chacha20-poly1305; there it is one block.
+MINIMUM_PACKET_LENGTH = 12
+
+#: The most that packet_length may be.
+MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION = 35_000
+MAXIMUM_PACKET_LENGTH = 262_144
+
+#: The least padding of a packet, RFC 4253 section 6; its length is a byte.
+MINIMUM_PADDING = 4
+
+# The data types: conchlite.wire.types.
+
+#: The most bytes that a name-list may have.
+MAXIMUM_NAME_LIST_SIZE = 16 * 1024
+
+#: The most names that a name-list may have.
+MAXIMUM_NAMES = 256
+
+#: The most extensions that an EXT_INFO may carry.
+MAXIMUM_EXTENSIONS = 64
+
+#: The most bytes that an mpint may have: a 16384-bit number and its sign.
+MAXIMUM_MPINT_SIZE = 16384 // 8 + 1
+
+# The exchange of keys: conchlite.sansio.transportlayer.
+
+#: The most IGNORE, UNIMPLEMENTED and DEBUG messages that a peer may send
+#: between its KEXINIT and its NEWKEYS.
+MAXIMUM_NOISE_IN_EXCHANGE = 256
+
+# What waits for a peer: conchlite.ssh.transportbase.
+
+#: The most bytes of answers to a peer that has not answered our KEXINIT.
+MAXIMUM_HELD_ANSWERS = 256 * 1024
+
+#: The most bytes of answers to a peer that asks on and does not read them.
+MAXIMUM_UNREAD_ANSWERS = 256 * 1024
+
+#: How many bytes of a peer may wait, while a Deferred decides, before TCP is
+#: paused.
+MAXIMUM_WAITING = 64 * 1024
+
+# Time, in seconds: the defaults of the transport's attributes.
+
+#: What the first exchange of keys may take, versions included.
+HANDSHAKE_SECONDS = 30
+
+#: What a client has from its connection to the end of its login.
+LOGIN_SECONDS = 120
+
+#: What a re-exchange of keys may take.
+EXCHANGE_SECONDS = 30
+
+#: What a peer has to take a DISCONNECT and close, before we abort.
+CLOSE_SECONDS = 2
