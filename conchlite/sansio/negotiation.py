@@ -108,16 +108,12 @@ def guessedWrong(client: KexInit, server: KexInit) -> bool:
     )
 
 
-def negotiate(
-    role: Role, client: KexInit, server: KexInit, strict: bool, allowTerrapin: bool = False
-) -> NegotiatedAlgorithms:
+def negotiate(role: Role, client: KexInit, server: KexInit, strict: bool) -> NegotiatedAlgorithms:
     """
     The first of the client's algorithms that the server has too, for each kind.
 
     @param strict: whether the connection's exchanges are strict.
-    @param allowTerrapin: accept ciphers that are weak without strictness.
     @raise NoCommonAlgorithm: there is none of a kind.
-    @raise StrictKexRequired: the cipher is open to CVE-2023-48795.
     """
 
     def common(kind: str, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
@@ -128,15 +124,6 @@ def negotiate(
             raise NoCommonAlgorithm(kind, ofClient, ofServer)
         raise NoCommonAlgorithm(kind, ofServer, ofClient)
 
-    def cipher(ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes:
-        name = common("encryption", ofClient, ofServer)
-        if name in _TERRAPIN_CIPHERS and not strict and not allowTerrapin:
-            raise StrictKexRequired(
-                f"{name.decode('ascii')} with a peer that does no strict key exchange is open to "
-                "CVE-2023-48795; set allowTerrapin to use it all the same"
-            )
-        return name
-
     def mac(cipherName: bytes, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes | None:
         if catalogue.cipher(cipherName).hasOwnMAC:
             return None
@@ -144,8 +131,12 @@ def negotiate(
 
     keyExchange = common("key exchange", _real(client.kexAlgorithms), _real(server.kexAlgorithms))
     hostKey = common("host key", client.serverHostKeyAlgorithms, server.serverHostKeyAlgorithms)
-    toServer = cipher(client.encryptionAlgorithmsClientToServer, server.encryptionAlgorithmsClientToServer)
-    toClient = cipher(client.encryptionAlgorithmsServerToClient, server.encryptionAlgorithmsServerToClient)
+    toServer = common(
+        "encryption", client.encryptionAlgorithmsClientToServer, server.encryptionAlgorithmsClientToServer
+    )
+    toClient = common(
+        "encryption", client.encryptionAlgorithmsServerToClient, server.encryptionAlgorithmsServerToClient
+    )
     return NegotiatedAlgorithms(
         keyExchange,
         hostKey,
@@ -165,6 +156,22 @@ def negotiate(
         ),
         strict,
     )
+
+
+def checkStrictness(negotiated: NegotiatedAlgorithms) -> None:
+    """
+    Refuse what must not be used with a peer that does no strict key exchange.
+
+    @raise StrictKexRequired: a cipher is open to CVE-2023-48795.
+    """
+    if negotiated.strict:
+        return
+    for name in (negotiated.cipherClientToServer, negotiated.cipherServerToClient):
+        if name in _TERRAPIN_CIPHERS:
+            raise StrictKexRequired(
+                f"{name.decode('ascii')} with a peer that does no strict key exchange is open to "
+                "CVE-2023-48795; set allowTerrapin to use it all the same"
+            )
 
 
 def _real(names: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -29,7 +29,14 @@ from conchlite.sansio import events
 from conchlite.sansio.events import Event
 from conchlite.sansio.keyderivation import KeyDerivation
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
-from conchlite.sansio.negotiation import NegotiatedAlgorithms, guessedWrong, isStrict, negotiate, offer
+from conchlite.sansio.negotiation import (
+    NegotiatedAlgorithms,
+    checkStrictness,
+    guessedWrong,
+    isStrict,
+    negotiate,
+    offer,
+)
 from conchlite.sansio.packets import PacketReader, PacketWriter
 from conchlite.sansio.phases import (
     ADMITTED,
@@ -62,7 +69,8 @@ class Configuration:
         and the data; raises if the signature is not to be believed.
     @ivar hostKeys: on a server, signature algorithm to host key blob.
     @ivar extensions: what our EXT_INFO says; on a server.
-    @ivar allowTerrapin: see L{conchlite.sansio.negotiation.negotiate}.
+    @ivar allowTerrapin: use what L{conchlite.sansio.negotiation.checkStrictness}
+        refuses.
     """
 
     version: bytes
@@ -102,7 +110,8 @@ class TransportLayer:
         self._exchange: KeyExchange | None = None
         self._pending: NegotiatedAlgorithms | None = None
         self._nextOpener: Opener | None = None
-        self._acceptedHostKey: bytes | None = None
+        # The first is the one that was judged.
+        self._acceptedHostKeys: list[bytes] = []
         self._phaseBehind = Phase.SECURED
         self._strict = False
         self._wantsExtensions = False
@@ -350,8 +359,10 @@ class TransportLayer:
             if self._strict and self._reader.sequence != 1:
                 raise StrictKexViolation("KEXINIT was not the peer's first message")
             self._wantsExtensions = catalogue.EXT_INFO_CLIENT in theirs.kexAlgorithms
-        self._pending = negotiate(self.role, client, server, self._strict, self._configuration.allowTerrapin)
-        self._beginExchange(self._pending)
+        self._pending = negotiated = negotiate(self.role, client, server, self._strict)
+        if self.role is Role.CLIENT:
+            self._checkStrictness(negotiated)
+        self._beginExchange(negotiated)
         self._noise = 0
         if not first:
             self._phaseBehind = self.phase
@@ -361,6 +372,10 @@ class TransportLayer:
         else:
             self._setPhase(Phase.GUESS if guessed else Phase.EXCHANGE)
         return [events.ExchangeStarted()]
+
+    def _checkStrictness(self, negotiated: NegotiatedAlgorithms) -> None:
+        if not self._configuration.allowTerrapin:
+            checkStrictness(negotiated)
 
     def _beginExchange(self, negotiated: NegotiatedAlgorithms) -> None:
         version = self._configuration.version
@@ -400,10 +415,10 @@ class TransportLayer:
         self._configuration.verifySignature(
             negotiated.hostKey, exchange.hostKey, exchange.signature, exchange.exchangeHash
         )
-        if self._acceptedHostKey is None:
+        if not self._acceptedHostKeys:
             self._await()
             return [events.HostKeyOffered(exchange.hostKey)]
-        if exchange.hostKey != self._acceptedHostKey:
+        if exchange.hostKey not in self._acceptedHostKeys:
             raise HostKeyReplaced("a key re-exchange came with another host key")
         self._finish()
         return []
@@ -412,16 +427,37 @@ class TransportLayer:
         """
         The verdict on L{events.HostKeyOffered} is yes: go on.
         """
-        self._acceptedHostKey = self._running()[0].hostKey
+        self._acceptedHostKeys.append(self._running()[0].hostKey)
         self._finish()
+
+    @property
+    def acceptedHostKeys(self) -> Sequence[bytes]:
+        """
+        On a client, the blobs of the keys that the server may have in a
+        re-exchange; the first is the one that was judged.
+        """
+        return self._acceptedHostKeys
+
+    def addAcceptedHostKeys(self, hostKeys: Sequence[bytes]) -> None:
+        """
+        The server has proved, under the keys of this connection, that these
+        are its own too: it may come with one of them in a re-exchange.
+        """
+        self._acceptedHostKeys += hostKeys
 
     def provideSignature(self, signature: bytes) -> None:
         """
         The answer to L{events.SignatureWanted}: go on.
 
         @param signature: the algorithm's name and the signature, packed.
+        @raise StrictKexRequired: the keys must not be used.
         """
-        self.sendMessage(self._running()[0].reply(signature))
+        exchange, negotiated = self._running()
+        self.sendMessage(exchange.reply(signature))
+        # The ssh-keyscan of OpenSSH does no strict key exchange and prefers
+        # chacha20-poly1305, in 10.0 still. The host key is all that it wants,
+        # and is out now; NEWKEYS is not, so nothing goes under that cipher.
+        self._checkStrictness(negotiated)
         self._finish()
 
     def _finish(self) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
-from conchlite.error import ConchError, HostKeyRejected, UnexpectedMessage, UnknownService, safe
+from conchlite.error import ConchError, HostKeyRejected, PeerError, UnexpectedMessage, UnknownService, safe
 from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio import events
 from conchlite.sansio.role import Role
@@ -173,9 +173,14 @@ class SSHServerTransport(SSHTransportBase):
         self.pauseWhile(signature)
 
     def _cbSigned(self, signature: bytes) -> None:
-        if not self._closing:
-            self._timers.peerJudges()
+        if self._closing:
+            return
+        self._timers.peerJudges()
+        try:
             self._layer.provideSignature(signature)
+        except PeerError as error:
+            self.failProtocol(error)
+        else:
             self._tellWritable()
 
     def _ebSigned(self, failure: Failure) -> None:

@@ -4,6 +4,7 @@ Agreeing on algorithms: RFC 4253 section 7.1.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
 from conchlite.error import NoCommonAlgorithm, StrictKexRequired
-from conchlite.sansio.negotiation import guessedWrong, isStrict, negotiate, offer
+from conchlite.sansio.negotiation import checkStrictness, guessedWrong, isStrict, negotiate, offer
 from conchlite.sansio.role import Role
 from conchlite.wire.transport import KexInit
 
@@ -126,14 +127,17 @@ class NegotiateTests(SynchronousTestCase):
 
     def test_terrapin(self) -> None:
         """
-        security.md row 20, CVE-2023-48795: chacha20-poly1305 without strict
-        key exchange is refused, unless it was asked for.
+        Row 20: CVE-2023-48795: chacha20-poly1305 is refused without strict key
+        exchange, in whichever direction.
         """
-        offers = (clientOffer(ciphers=(b"chacha20-poly1305@openssh.com",)), serverOffer())
-        self.assertRaises(StrictKexRequired, negotiate, Role.CLIENT, *offers, False)
-        for strict, allow in ((True, False), (False, True)):
-            agreed = negotiate(Role.CLIENT, *offers, strict, allow)
-            self.assertEqual(b"chacha20-poly1305@openssh.com", agreed.cipherClientToServer)
+        exposed, safe = b"chacha20-poly1305@openssh.com", b"aes128-gcm@openssh.com"
+        agreed = negotiate(Role.CLIENT, clientOffer(ciphers=(exposed,)), serverOffer(), False)
+        one = replace(agreed, cipherClientToServer=safe)
+        other = replace(agreed, cipherServerToClient=safe)
+        for each in (agreed, one, other):
+            self.assertRaises(StrictKexRequired, checkStrictness, each)
+            checkStrictness(replace(each, strict=True))
+        checkStrictness(replace(one, cipherServerToClient=safe))
 
     def test_guesses(self) -> None:
         """
