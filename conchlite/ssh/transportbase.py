@@ -41,20 +41,19 @@ from conchlite.limits import (
     MAXIMUM_UNREAD_ANSWERS,
     MAXIMUM_WAITING,
 )
-from conchlite.sansio.phases import Outgoing, Phase
+from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration, TransportLayer
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
-from conchlite.ssh.transportmessages import TransportMessages
+from conchlite.ssh.transportsending import Backpressure, TransportSending
 from conchlite.wire import numbers, transport
-from conchlite.wire.types import Buffer
 
 _T = TypeVar("_T")
 
 
-class SSHTransportBase(TransportMessages, Protocol):
+class SSHTransportBase(TransportSending, Protocol):
     """
     What the two ends of a transport have in common.
 
@@ -128,12 +127,8 @@ class SSHTransportBase(TransportMessages, Protocol):
     avatar: Any = None
     logoutFunction: Callable[[], object] | None = None
 
-    _parsing = False
     _holds = 0
-    _tcpFull = False
-    _unreadAnswers = 0
     _tcpPaused = False
-    _serviceWritable = True
     _authenticated = False
     _abortCall: IDelayedCall | None = None
     _timers: Timers
@@ -147,7 +142,6 @@ class SSHTransportBase(TransportMessages, Protocol):
         cls._overridesSendPacket = cls.sendPacket is not SSHTransportBase.sendPacket
         cls._overridesDispatch = cls.dispatchMessage is not SSHTransportBase.dispatchMessage
 
-    _overridesSendPacket = False
     _overridesDispatch = False
 
     # The connection below.
@@ -163,7 +157,7 @@ class SSHTransportBase(TransportMessages, Protocol):
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
         if hasattr(tcp, "registerProducer"):
-            tcp.registerProducer(_Backpressure(self), True)
+            tcp.registerProducer(Backpressure(self), True)
         self.peerExtensions = {}
         self._layer = TransportLayer(self.role, self._configuration(), self.randomBytes)
         self._timers = Timers(self)
@@ -260,17 +254,6 @@ class SSHTransportBase(TransportMessages, Protocol):
             self._unreadAnswers += self._layer.unwritten + min(0, heldGrown)
             if self._unreadAnswers > MAXIMUM_UNREAD_ANSWERS:
                 raise UnexpectedMessage(f"{self._unreadAnswers} bytes of answers wait for the peer to read")
-
-    def _flush(self) -> None:
-        if not self._parsing:
-            self._writeOutput()
-
-    def _writeOutput(self) -> None:
-        output = self._layer.takeOutput()
-        if len(output) == 1:
-            self._tcp().write(output[0])
-        elif output:
-            self._tcp().writeSequence(output)
 
     def _pauseOrResumeTCP(self) -> None:
         wanted = bool(self._holds) and self._layer.waiting > MAXIMUM_WAITING and not self._closing
@@ -423,98 +406,6 @@ class SSHTransportBase(TransportMessages, Protocol):
         else:
             tcp.loseConnection()
 
-    # Sending.
-
-    def sendPacket(self, messageType: int, payload: bytes) -> None:
-        """
-        Send one message; while keys are exchanged it waits for the new ones.
-
-        @param messageType: the message's number.
-        @param payload: what follows the number.
-        """
-        if not self._closing:
-            self._layer.send([(bytes((messageType,)), payload)])
-            self._flush()
-
-    def sendPackets(self, packets: Sequence[Sequence[Buffer]]) -> None:
-        """
-        Send messages in one write.
-
-        @param packets: each in parts, the first of which begins with the
-            message's number.
-        """
-        if self._overridesSendPacket:
-            for parts in packets:
-                whole = b"".join(parts)
-                self.sendPacket(whole[0], whole[1:])
-        elif not self._closing:
-            self._layer.send(packets)
-            self._renewWornKeys()
-            # At once, even while packets are being handled: TCP says when it
-            # is full, and what comes in a larger piece costs it more.
-            self._writeOutput()
-
-    def sendIgnore(self, message: bytes) -> None:
-        """
-        Send IGNORE, RFC 4253 section 11.2.
-        """
-        self.sendPacket(numbers.MSG_IGNORE, transport.Ignore(message).pack())
-
-    def sendDebug(self, message: bytes, alwaysDisplay: bool = False, language: bytes = b"") -> None:
-        """
-        Send DEBUG, RFC 4253 section 11.3.
-        """
-        self.sendPacket(numbers.MSG_DEBUG, transport.Debug(alwaysDisplay, message, language).pack())
-
-    def sendUnimplemented(self) -> None:
-        """
-        Say that the message that is being handled is not known here, RFC 4253
-        section 11.4.
-        """
-        sequence = (self._layer.incomingSequence - 1) & 0xFFFFFFFF
-        self.sendPacket(numbers.MSG_UNIMPLEMENTED, transport.Unimplemented(sequence).pack())
-
-    def sendKexInit(self) -> None:
-        """
-        Begin a key exchange; after the first one this is a re-exchange.
-
-        @raise UsageError: keys are being exchanged already.
-        """
-        if self.sessionID:
-            self._timers.exchangeStarted()
-        self._layer.sendKexInit(self._algorithms())
-        self._tellWritable()
-        self._flush()
-
-    def renewKeys(self) -> None:
-        """
-        Begin a key re-exchange, unless one is running, or the user has not
-        logged in yet: OpenSSH and others do not expect one before.
-        """
-        if self._layer.mayRenewKeys and not self._closing:
-            self.sendKexInit()
-
-    def _renewWornKeys(self) -> None:
-        if self._layer.areKeysWorn(self.rekeyBytes, self.rekeyPackets):
-            self.renewKeys()
-
-    @property
-    def canWrite(self) -> bool:
-        """
-        Whether data written now would go out now: no keys are being
-        exchanged, and the connection below is not full.
-        """
-        return not (self._tcpFull or self._closing) and self._layer.outgoing is Outgoing.FREE
-
-    def _tellWritable(self) -> None:
-        writable = self.canWrite
-        if self.service is not None and writable != self._serviceWritable:
-            self._serviceWritable = writable
-            if writable:
-                self.service.resumeWriting()
-            else:
-                self.service.pauseWriting()
-
     # Services.
 
     def setService(self, service: SSHService) -> None:
@@ -545,25 +436,3 @@ class SSHTransportBase(TransportMessages, Protocol):
             self._authenticated = True
             self._layer.authenticated()
             self._timers.authenticated()
-
-
-class _Backpressure:
-    """
-    Stands between TCP and the transport: TCP pauses it when its buffer is
-    full, and resumes it when it has drained.
-    """
-
-    def __init__(self, transport: SSHTransportBase) -> None:
-        self._transport = transport
-
-    def pauseProducing(self) -> None:
-        self._transport._tcpFull = True
-        self._transport._tellWritable()
-
-    def resumeProducing(self) -> None:
-        self._transport._tcpFull = False
-        self._transport._unreadAnswers = 0
-        self._transport._tellWritable()
-
-    def stopProducing(self) -> None:
-        self._transport._tcpFull = True

@@ -1,0 +1,161 @@
+"""
+The part of a transport that sends: RFC 4253 sections 6, 9 and 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.error import PeerError
+from conchlite.sansio.phases import Outgoing
+from conchlite.ssh.transportmessages import TransportMessages
+from conchlite.wire import numbers, transport
+from conchlite.wire.types import Buffer
+
+
+class TransportSending(TransportMessages):
+    """
+    Messages out, new keys in time, and word to the service when it may write.
+    """
+
+    rekeyBytes: int
+    rekeyPackets: int
+
+    _parsing = False
+    _tcpFull = False
+    _unreadAnswers = 0
+    _serviceWritable = True
+    _overridesSendPacket = False
+
+    def _algorithms(self) -> AlgorithmSet:
+        raise NotImplementedError
+
+    def failProtocol(self, error: PeerError) -> None:
+        """
+        The peer broke the protocol: say so, once, and end.
+        """
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        if not self._parsing:
+            self._writeOutput()
+
+    def _writeOutput(self) -> None:
+        output = self._layer.takeOutput()
+        if len(output) == 1:
+            self._tcp().write(output[0])
+        elif output:
+            self._tcp().writeSequence(output)
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """
+        Send one message; while keys are exchanged it waits for the new ones.
+
+        @param messageType: the message's number.
+        @param payload: what follows the number.
+        """
+        if not self._closing:
+            self._layer.send([(bytes((messageType,)), payload)])
+            self._flush()
+
+    def sendPackets(self, packets: Sequence[Sequence[Buffer]]) -> None:
+        """
+        Send messages in one write.
+
+        @param packets: each in parts, the first of which begins with the
+            message's number.
+        """
+        if self._overridesSendPacket:
+            for parts in packets:
+                whole = b"".join(parts)
+                self.sendPacket(whole[0], whole[1:])
+        elif not self._closing:
+            self._layer.send(packets)
+            self._renewWornKeys()
+            # At once, even while packets are being handled: TCP says when it
+            # is full, and what comes in a larger piece costs it more.
+            self._writeOutput()
+
+    def sendIgnore(self, message: bytes) -> None:
+        """
+        Send IGNORE, RFC 4253 section 11.2.
+        """
+        self.sendPacket(numbers.MSG_IGNORE, transport.Ignore(message).pack())
+
+    def sendDebug(self, message: bytes, alwaysDisplay: bool = False, language: bytes = b"") -> None:
+        """
+        Send DEBUG, RFC 4253 section 11.3.
+        """
+        self.sendPacket(numbers.MSG_DEBUG, transport.Debug(alwaysDisplay, message, language).pack())
+
+    def sendUnimplemented(self) -> None:
+        """
+        Say that the message that is being handled is not known here, RFC 4253
+        section 11.4.
+        """
+        sequence = (self._layer.incomingSequence - 1) & 0xFFFFFFFF
+        self.sendPacket(numbers.MSG_UNIMPLEMENTED, transport.Unimplemented(sequence).pack())
+
+    def sendKexInit(self) -> None:
+        """
+        Begin a key exchange; after the first one this is a re-exchange.
+
+        @raise UsageError: keys are being exchanged already.
+        """
+        if self.sessionID:
+            self._timers.exchangeStarted()
+        self._layer.sendKexInit(self._algorithms())
+        self._tellWritable()
+        self._flush()
+
+    def renewKeys(self) -> None:
+        """
+        Begin a key re-exchange, unless one is running, or the user has not
+        logged in yet: OpenSSH and others do not expect one before.
+        """
+        if self._layer.mayRenewKeys and not self._closing:
+            self.sendKexInit()
+
+    def _renewWornKeys(self) -> None:
+        if self._layer.areKeysWorn(self.rekeyBytes, self.rekeyPackets):
+            self.renewKeys()
+
+    @property
+    def canWrite(self) -> bool:
+        """
+        Whether data written now would go out now: no keys are being
+        exchanged, and the connection below is not full.
+        """
+        return not (self._tcpFull or self._closing) and self._layer.outgoing is Outgoing.FREE
+
+    def _tellWritable(self) -> None:
+        writable = self.canWrite
+        if self.service is not None and writable != self._serviceWritable:
+            self._serviceWritable = writable
+            if writable:
+                self.service.resumeWriting()
+            else:
+                self.service.pauseWriting()
+
+
+class Backpressure:
+    """
+    Stands between TCP and the transport: TCP pauses it when its buffer is
+    full, and resumes it when it has drained.
+    """
+
+    def __init__(self, transport: TransportSending) -> None:
+        self._transport = transport
+
+    def pauseProducing(self) -> None:
+        self._transport._tcpFull = True
+        self._transport._tellWritable()
+
+    def resumeProducing(self) -> None:
+        self._transport._tcpFull = False
+        self._transport._unreadAnswers = 0
+        self._transport._tellWritable()
+
+    def stopProducing(self) -> None:
+        self._transport._tcpFull = True
