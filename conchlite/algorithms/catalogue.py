@@ -26,6 +26,9 @@ _KEY_EXCHANGES = {
     b"ecdh-sha2-nistp256": "kex.ecdh:NISTP256",
     b"ecdh-sha2-nistp384": "kex.ecdh:NISTP384",
     b"ecdh-sha2-nistp521": "kex.ecdh:NISTP521",
+    b"mlkem768nistp256-sha256": "kex.mlkem:MLKEM768NISTP256",
+    b"mlkem1024nistp384-sha384": "kex.mlkem:MLKEM1024NISTP384",
+    b"curve448-sha512": "kex.curve448:CURVE448",
     b"diffie-hellman-group-exchange-sha256": "kex.groupexchange:GROUP_EXCHANGE_SHA256",
     b"diffie-hellman-group16-sha512": "kex.finitefield:GROUP16_SHA512",
     b"diffie-hellman-group18-sha512": "kex.finitefield:GROUP18_SHA512",
@@ -35,6 +38,9 @@ _KEY_EXCHANGES = {
 # Methods that not every cryptography can do, and what says whether it can.
 _PROBES = {
     b"mlkem768x25519-sha256": "kex.mlkem:isSupported",
+    b"mlkem768nistp256-sha256": "kex.mlkem:isSupported",
+    b"mlkem1024nistp384-sha384": "kex.mlkem:isLargeSupported",
+    b"curve448-sha512": "kex.curve448:isSupported",
 }
 
 _CIPHERS = {

@@ -1,54 +1,39 @@
 """
-C{curve25519-sha256}: RFC 8731.
+C{curve25519-sha256}: RFC 8731, on the curve of RFC 7748 section 4.1.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from conchlite.algorithms.kex.curves import CurveExchange
 from conchlite.error import KeyExchangeFailed
-from conchlite.wire.types import packMPInt
-
-PUBLIC_SIZE = 32
 
 
-def agree(private: X25519PrivateKey, peerPublic: bytes) -> bytes:
+class X25519Curve:
     """
-    X25519, RFC 7748 section 6.1: the 32 bytes of the shared secret.
-
-    @raise KeyExchangeFailed: the peer's value has not 32 bytes, or is one of
-        those whose secret is zero whatever the private key.
-    """
-    if len(peerPublic) != PUBLIC_SIZE:
-        raise KeyExchangeFailed(f"an X25519 public value of {len(peerPublic)} bytes")
-    try:
-        return private.exchange(X25519PublicKey.from_public_bytes(peerPublic))
-    except ValueError:
-        # What RFC 8731 section 3 asks for: cryptography refuses an all-zero secret.
-        raise KeyExchangeFailed("an X25519 public value of small order") from None
-
-
-class Curve25519:
-    """
-    X25519 with SHA-256. The secret is an mpint: its bytes read as a number,
-    most significant byte first, RFC 8731 section 3.1.
+    X25519: every string of 32 bytes is a public value.
     """
 
-    hashName = "sha256"
-    choosesGroup: Literal[False] = False
+    publicSize = 32
 
     def keypair(self) -> tuple[bytes, X25519PrivateKey]:
         private = X25519PrivateKey.generate()
         return private.public_key().public_bytes_raw(), private
 
-    def encapsulate(self, clientPublic: bytes) -> tuple[bytes, bytes]:
-        public, private = self.keypair()
-        return public, self.decapsulate(private, clientPublic)
+    def read(self, public: bytes) -> X25519PublicKey:
+        if len(public) != self.publicSize:
+            raise KeyExchangeFailed(f"an X25519 public value of {len(public)} bytes")
+        return X25519PublicKey.from_public_bytes(public)
 
-    def decapsulate(self, private: X25519PrivateKey, serverPublic: bytes) -> bytes:
-        return packMPInt(int.from_bytes(agree(private, serverPublic), "big"))
+    def agree(self, private: X25519PrivateKey, peer: X25519PublicKey) -> bytes:
+        try:
+            return private.exchange(peer)
+        except ValueError:
+            # What RFC 8731 section 3 asks for: cryptography refuses an
+            # all-zero secret, which is what such a value gives with any key.
+            raise KeyExchangeFailed("an X25519 public value of small order") from None
 
 
-CURVE25519 = Curve25519()
+X25519 = X25519Curve()
+CURVE25519 = CurveExchange(X25519, "sha256")

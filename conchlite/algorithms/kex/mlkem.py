@@ -1,29 +1,25 @@
 """
-C{mlkem768x25519-sha256}: ML-KEM-768, FIPS 203, and X25519 at once, so that
-the secret holds as long as one of them does.
-
-draft-ietf-sshm-mlkem-hybrid-kex: the client sends its ML-KEM encapsulation key
-and its X25519 public value, one behind the other; the server answers with an
-ML-KEM ciphertext and its X25519 public value. The secret is the SHA-256 of
-both secrets, ML-KEM's first, and goes into the exchange hash and the key
-derivation as a C{string}.
+C{mlkem768x25519-sha256}, C{mlkem768nistp256-sha256} and
+C{mlkem1024nistp384-sha384}: draft-ietf-sshm-mlkem-hybrid-kex, with ML-KEM of
+FIPS 203 in front of a curve.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import Literal
+from collections.abc import Callable
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import (
+    MLKEM768PrivateKey,
+    MLKEM768PublicKey,
+    MLKEM1024PrivateKey,
+    MLKEM1024PublicKey,
+)
 
-from conchlite.algorithms.kex import curve25519
+from conchlite.algorithms.kex.curve25519 import X25519
+from conchlite.algorithms.kex.ecdh import P256, P384
+from conchlite.algorithms.kex.hybrid import Hybrid
 from conchlite.error import KeyExchangeFailed
-from conchlite.wire.types import packString
-
-_ENCAPSULATION_KEY_SIZE = 1184
-_CIPHERTEXT_SIZE = 1088
 
 
 def isSupported() -> bool:
@@ -38,50 +34,57 @@ def isSupported() -> bool:
     return True
 
 
-class MLKEMHybrid:
+def isLargeSupported() -> bool:
     """
-    The hybrid. Its private half is a pair, ML-KEM's and X25519's.
+    The same for ML-KEM-1024.
+    """
+    try:
+        MLKEM1024PrivateKey.generate()
+    except UnsupportedAlgorithm:
+        return False
+    return True
+
+
+class MLKEM:
+    """
+    One of ML-KEM's sizes.
     """
 
-    hashName = "sha256"
-    choosesGroup: Literal[False] = False
+    def __init__(
+        self,
+        generate: Callable[[], MLKEM768PrivateKey | MLKEM1024PrivateKey],
+        fromBytes: Callable[[bytes], MLKEM768PublicKey | MLKEM1024PublicKey],
+        publicSize: int,
+        ciphertextSize: int,
+    ) -> None:
+        self.publicSize = publicSize
+        self.ciphertextSize = ciphertextSize
+        self._generate = generate
+        self._fromBytes = fromBytes
 
-    def keypair(self) -> tuple[bytes, tuple[MLKEM768PrivateKey, X25519PrivateKey]]:
-        decapsulationKey = MLKEM768PrivateKey.generate()
-        private = X25519PrivateKey.generate()
-        public = decapsulationKey.public_key().public_bytes_raw() + private.public_key().public_bytes_raw()
-        return public, (decapsulationKey, private)
+    def keypair(self) -> tuple[bytes, MLKEM768PrivateKey | MLKEM1024PrivateKey]:
+        private = self._generate()
+        return private.public_key().public_bytes_raw(), private
 
-    def encapsulate(self, clientPublic: bytes) -> tuple[bytes, bytes]:
-        head, tail = _split(clientPublic, _ENCAPSULATION_KEY_SIZE)
+    def read(self, public: bytes) -> MLKEM768PublicKey | MLKEM1024PublicKey:
         try:
             # This is the modulus check of FIPS 203 section 7.2 as well.
-            encapsulationKey = MLKEM768PublicKey.from_public_bytes(head)
+            return self._fromBytes(public)
         except ValueError:
-            raise KeyExchangeFailed("no ML-KEM-768 encapsulation key") from None
-        private = X25519PrivateKey.generate()
-        classical = curve25519.agree(private, tail)
-        postQuantum, ciphertext = encapsulationKey.encapsulate()
-        return ciphertext + private.public_key().public_bytes_raw(), _combine(postQuantum, classical)
+            raise KeyExchangeFailed("no ML-KEM encapsulation key") from None
 
-    def decapsulate(self, private: tuple[MLKEM768PrivateKey, X25519PrivateKey], serverPublic: bytes) -> bytes:
-        decapsulationKey, x25519Private = private
-        ciphertext, tail = _split(serverPublic, _CIPHERTEXT_SIZE)
-        classical = curve25519.agree(x25519Private, tail)
-        # Any ciphertext of this size gives a secret: a wrong one gives one
-        # that nobody else has, FIPS 203 section 6.3, and the server's
-        # signature over the exchange hash does not verify.
-        return _combine(decapsulationKey.decapsulate(ciphertext), classical)
+    def encapsulate(self, peer: MLKEM768PublicKey | MLKEM1024PublicKey) -> tuple[bytes, bytes]:
+        secret, ciphertext = peer.encapsulate()
+        return ciphertext, secret
+
+    def decapsulate(self, private: MLKEM768PrivateKey | MLKEM1024PrivateKey, ciphertext: bytes) -> bytes:
+        # A wrong one gives a secret that nobody else has: FIPS 203 section 6.3.
+        return private.decapsulate(ciphertext)
 
 
-def _split(public: bytes, headSize: int) -> tuple[bytes, bytes]:
-    if len(public) != headSize + curve25519.PUBLIC_SIZE:
-        raise KeyExchangeFailed(f"a hybrid public value of {len(public)} bytes")
-    return public[:headSize], public[headSize:]
+_MLKEM768 = MLKEM(MLKEM768PrivateKey.generate, MLKEM768PublicKey.from_public_bytes, 1184, 1088)
+_MLKEM1024 = MLKEM(MLKEM1024PrivateKey.generate, MLKEM1024PublicKey.from_public_bytes, 1568, 1568)
 
-
-def _combine(postQuantum: bytes, classical: bytes) -> bytes:
-    return packString(hashlib.sha256(postQuantum + classical).digest())
-
-
-MLKEM768X25519 = MLKEMHybrid()
+MLKEM768X25519 = Hybrid(_MLKEM768, X25519, "sha256")
+MLKEM768NISTP256 = Hybrid(_MLKEM768, P256, "sha256")
+MLKEM1024NISTP384 = Hybrid(_MLKEM1024, P384, "sha384")
