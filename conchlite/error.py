@@ -114,6 +114,15 @@ class BadMAC(PeerError):
     answer = "bad MAC"
 
 
+class BadCompression(PeerError):
+    """
+    A compressed packet that cannot be inflated, or inflates to too much.
+    """
+
+    reason = 6
+    answer = "compression error"
+
+
 class BadVersion(PeerError):
     """
     An identification line that is no SSH 2, too long, or missing.

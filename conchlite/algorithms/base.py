@@ -8,11 +8,11 @@ L{conchlite.algorithms.catalogue}.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from conchlite.wire.types import Reader
+from conchlite.wire.types import Buffer, Reader
 
 
 class Sealer(Protocol):
@@ -149,6 +149,56 @@ class KeyExchangeMethod(Protocol):
     A public value is what INIT and REPLY carry as a string; for finite field
     Diffie-Hellman these are the bytes of the mpint. The shared secret comes
     back as the exchange hash and the key derivation take it: packed, an
+class Deflater(Protocol):
+    """
+    One direction of a connection, outgoing: compression.
+    """
+
+    def deflate(self, parts: Sequence[Buffer]) -> bytes:
+        """
+        Compress one payload, so that it can be inflated without the next.
+
+        @param parts: the payload, in pieces.
+        """
+
+
+class Inflater(Protocol):
+    """
+    One direction of a connection, incoming: compression undone.
+    """
+
+    def inflate(self, data: Buffer, limit: int) -> bytes:
+        """
+        The payload of one packet.
+
+        @param data: the payload as it came.
+        @param limit: the most bytes that it may inflate to.
+        @raise BadCompression: it inflates to more, or not at all.
+        """
+
+
+class Compression(Protocol):
+    """
+    A compression method; every set of keys has a new stream.
+
+    @ivar delayed: whether it begins with the end of the login, and not with
+        the first keys.
+    """
+
+    @property
+    def delayed(self) -> bool: ...
+
+    def deflater(self) -> Deflater:
+        """
+        A new stream, outgoing.
+        """
+
+    def inflater(self) -> Inflater:
+        """
+        A new stream, incoming.
+        """
+
+
     C{mpint} for RFC 4253 and RFC 5656, a C{string} for the hybrids.
 
     @ivar hashName: the method's hash, as L{hashlib} names it.

@@ -13,7 +13,15 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from conchlite.algorithms.base import MAC, Cipher, GroupExchange, KeyExchangeMethod, KeyFile, KeyType
+from conchlite.algorithms.base import (
+    MAC,
+    Cipher,
+    Compression,
+    GroupExchange,
+    KeyExchangeMethod,
+    KeyFile,
+    KeyType,
+)
 from conchlite.error import UsageError, safe
 
 # To add an algorithm: its file, a line in the table, and, where it is to be
@@ -85,6 +93,12 @@ _KEY_FILES = {
     "agentv3": "keyfiles.blobs:AGENT_V3",
     "private_blob": "keyfiles.blobs:PRIVATE",
 }
+# The transport knows "none" by itself.
+_COMPRESSIONS = {
+    b"zlib@openssh.com": "compression:ZLIB_OPENSSH",
+    b"zlib": "compression:ZLIB",
+}
+
 
 #: Pseudo-algorithms in a KEXINIT. RFC 8308 section 2.1, OpenSSH PROTOCOL 1.10.
 EXT_INFO_CLIENT = b"ext-info-c"
@@ -249,3 +263,20 @@ def keyFiles() -> tuple[str, ...]:
     The names of all formats, in the order in which a key is tried for them.
     """
     return tuple(_KEY_FILES)
+def compression(name: bytes) -> Compression | None:
+    """
+    @return: the method; L{None} for C{none}.
+    @raise UsageError: there is no such compression.
+    """
+    if name == b"none":
+        return None
+    return cast(Compression, _find(_COMPRESSIONS, "compression", name))
+
+
+def compressions() -> tuple[bytes, ...]:
+    """
+    The names of all compression methods, C{none} included.
+    """
+    return (b"none", *_COMPRESSIONS)
+
+

@@ -1,5 +1,6 @@
 """
-The exchange hash and the keys that come of it: RFC 4253 sections 7.2 and 8.
+The exchange hash, the keys that come of it, and the ciphers that get them: RFC
+4253 sections 7.2 and 8.
 """
 
 from __future__ import annotations
@@ -7,6 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import MAC, Cipher, Opener, Sealer
+from conchlite.sansio.negotiation import NegotiatedAlgorithms
+from conchlite.sansio.role import Role
 from conchlite.wire.types import packString
 
 
@@ -63,3 +68,27 @@ class KeyDerivation:
 
     def _hash(self, end: bytes) -> bytes:
         return hashlib.new(self._hashName, self._start + end).digest()
+
+
+def makeCiphers(role: Role, negotiated: NegotiatedAlgorithms, keys: KeyDerivation) -> tuple[Sealer, Opener]:
+    """
+    The sealer and the opener of a finished exchange.
+    """
+
+    def parameters(
+        cipherName: bytes, macName: bytes | None, iv: bytes, key: bytes, macKey: bytes
+    ) -> tuple[Cipher, tuple[bytes, bytes, MAC | None, bytes]]:
+        cipher = catalogue.cipher(cipherName)
+        mac = None if macName is None else catalogue.mac(macName)
+        macKeySize = 0 if mac is None else mac.keySize
+        return cipher, (
+            keys.key(key, cipher.keySize),
+            keys.key(iv, cipher.ivSize),
+            mac,
+            keys.key(macKey, macKeySize),
+        )
+
+    toServer = parameters(negotiated.cipherClientToServer, negotiated.macClientToServer, b"A", b"C", b"E")
+    toClient = parameters(negotiated.cipherServerToClient, negotiated.macServerToClient, b"B", b"D", b"F")
+    outgoing, incoming = (toServer, toClient) if role is Role.CLIENT else (toClient, toServer)
+    return outgoing[0].sealer(*outgoing[1]), incoming[0].opener(*incoming[1])

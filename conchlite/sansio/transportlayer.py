@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import MAC, Cipher, Opener, RandomBytes, Sealer
+from conchlite.algorithms.base import Inflater, Opener, RandomBytes
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
 from conchlite.error import (
+    BadCompression,
     HostKeyReplaced,
     StrictKexViolation,
     UnexpectedMessage,
@@ -26,8 +27,9 @@ from conchlite.error import (
 )
 from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
+from conchlite.sansio.compression import PacketCompression
 from conchlite.sansio.events import Event
-from conchlite.sansio.keyderivation import KeyDerivation
+from conchlite.sansio.keyderivation import KeyDerivation, makeCiphers
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
 from conchlite.sansio.negotiation import (
     NegotiatedAlgorithms,
@@ -102,6 +104,8 @@ class TransportLayer:
         self._versionReader = VersionReader(configuration.supportedVersions, role is Role.CLIENT)
         self._reader = PacketReader(PlainOpener())
         self._writer = PacketWriter(PlainSealer(), randomBytes)
+        self._compression = PacketCompression(role)
+        self._loginHeld = False
         self._output: list[bytes] = []
         self._held: list[Sequence[Buffer]] = []
         self.heldBytes = 0
@@ -197,9 +201,22 @@ class TransportLayer:
         if not self._admitted:
             return None
         packet = self._reader.next()
-        if packet is not None and packet[1] not in self._admitted:
+        if packet is None:
+            return None
+        if self._compression.inflater is not None:
+            packet = self._inflate(self._compression.inflater, packet)
+        if packet[1] not in self._admitted:
             self._refuse(packet[1])
         return packet
+
+    def _inflate(self, inflater: Inflater, packet: bytes) -> bytes:
+        # What a packet may hold does not depend on how it travels.
+        payload = inflater.inflate(
+            memoryview(packet)[1 : len(packet) - packet[0]], self._reader.maximumLength
+        )
+        if not payload:
+            raise BadCompression("a packet inflates to nothing")
+        return b"\0" + payload
 
     def _refuse(self, number: int) -> None:
         text = f"{numbers.messageName(number)} while {self.phase.value}"
@@ -246,6 +263,11 @@ class TransportLayer:
         larger packets.
         """
         self._reader.maximumLength = MAXIMUM_PACKET_LENGTH
+        if self.role is Role.SERVER and self.outgoing is Outgoing.HELD:
+            # USERAUTH_SUCCESS is among what is held.
+            self._loginHeld = True
+        else:
+            self._compression.loginOver(incomingToo=self.phase not in EXCHANGE_PHASES)
         if self.phase in EXCHANGE_PHASES:
             self._phaseBehind = Phase.OPEN
         else:
@@ -287,14 +309,20 @@ class TransportLayer:
             message's number.
         """
         if self.outgoing is Outgoing.FREE:
-            self._output.append(self._writer.seal(packets))
+            self._seal(packets)
             return
         for parts in packets:
             if parts[0][0] in NEVER_HELD:
-                self._output.append(self._writer.seal((parts,)))
+                self._seal((parts,))
             else:
                 self._held.append(parts)
                 self.heldBytes += sum(map(len, parts))
+
+    def _seal(self, packets: Sequence[Sequence[Buffer]]) -> None:
+        deflater = self._compression.deflater
+        if deflater is not None:
+            packets = [(deflater.deflate(parts),) for parts in packets]
+        self._output.append(self._writer.seal(packets))
 
     def sendMessage(self, message: Message) -> None:
         """
@@ -471,8 +499,9 @@ class TransportLayer:
         keys = KeyDerivation(exchange.hashName, exchange.sharedSecret, exchange.exchangeHash, self.sessionID)
         self._exchange = None
         self.sendMessage(transport.NewKeys())
-        sealer, self._nextOpener = _makeCiphers(self.role, negotiated, keys)
+        sealer, self._nextOpener = makeCiphers(self.role, negotiated, keys)
         self._writer.setSealer(sealer)
+        self._compression.setOutgoing(negotiated)
         if self._strict:
             self._writer.sequence = 0
         if self.phase in FIRST_PHASES:
@@ -482,15 +511,22 @@ class TransportLayer:
         self.outgoing = Outgoing.FREE
         if first and self._configuration.extensions and self._wantsExtensions:
             self.sendMessage(transport.ExtInfo(self._configuration.extensions))
+        self._releaseHeld()
+
+    def _releaseHeld(self) -> None:
         held, self._held, self.heldBytes = self._held, [], 0
         for parts in held:
-            self.send((parts,))
+            self._seal((parts,))
+            if self._loginHeld and parts[0][0] == numbers.MSG_USERAUTH_SUCCESS:
+                self._loginHeld = False
+                self._compression.loginOver(incomingToo=False)
 
     def _receiveNewKeys(self, body: bytes) -> list[Event]:
         transport.NewKeys.unpack(body)
-        assert self._nextOpener is not None  # noqa: S101  # by the phase
+        assert self._nextOpener is not None and self._pending is not None  # noqa: S101  # by the phase
         self._reader.setOpener(self._nextOpener)
         self._nextOpener = None
+        self._compression.setIncoming(self._pending)
         if self._strict:
             self._reader.sequence = 0
         self.negotiated = self._pending
@@ -553,27 +589,3 @@ _HANDLERS: dict[int, Callable[[TransportLayer, bytes], list[Event]]] = {
     numbers.MSG_KEXINIT: TransportLayer._receiveKexInit,
     numbers.MSG_NEWKEYS: TransportLayer._receiveNewKeys,
 }
-
-
-def _makeCiphers(role: Role, negotiated: NegotiatedAlgorithms, keys: KeyDerivation) -> tuple[Sealer, Opener]:
-    """
-    The sealer and the opener of a finished exchange.
-    """
-
-    def parameters(
-        cipherName: bytes, macName: bytes | None, iv: bytes, key: bytes, macKey: bytes
-    ) -> tuple[Cipher, tuple[bytes, bytes, MAC | None, bytes]]:
-        cipher = catalogue.cipher(cipherName)
-        mac = None if macName is None else catalogue.mac(macName)
-        macKeySize = 0 if mac is None else mac.keySize
-        return cipher, (
-            keys.key(key, cipher.keySize),
-            keys.key(iv, cipher.ivSize),
-            mac,
-            keys.key(macKey, macKeySize),
-        )
-
-    toServer = parameters(negotiated.cipherClientToServer, negotiated.macClientToServer, b"A", b"C", b"E")
-    toClient = parameters(negotiated.cipherServerToClient, negotiated.macServerToClient, b"B", b"D", b"F")
-    outgoing, incoming = (toServer, toClient) if role is Role.CLIENT else (toClient, toServer)
-    return outgoing[0].sealer(*outgoing[1]), incoming[0].opener(*incoming[1])
