@@ -58,7 +58,15 @@ class Opener(Protocol):
     @ivar alignment: as in L{Sealer}.
     @ivar clearSize: as in L{Sealer}.
     @ivar tagSize: as in L{Sealer}.
+    @ivar discard: L{None} where an error may show at once. Otherwise it must
+        look the same wherever in the packet it is (CVE-2008-5161): this takes
+        the sequence number and what came behind the bytes that
+        L{packetLength} or L{open} has seen, up to the size of the largest
+        packet, and spends on it what it would have cost to read it.
     """
+
+    @property
+    def discard(self) -> Callable[[int, memoryview], None] | None: ...
 
     @property
     def headSize(self) -> int: ...
@@ -141,14 +149,6 @@ class MAC:
     encryptThenMAC: bool
 
 
-class KeyExchangeMethod(Protocol):
-    """
-    A way to agree on a secret: the client's C{keypair}, the server's
-    C{encapsulate}, the client's C{decapsulate}.
-
-    A public value is what INIT and REPLY carry as a string; for finite field
-    Diffie-Hellman these are the bytes of the mpint. The shared secret comes
-    back as the exchange hash and the key derivation take it: packed, an
 class Deflater(Protocol):
     """
     One direction of a connection, outgoing: compression.
@@ -199,6 +199,14 @@ class Compression(Protocol):
         """
 
 
+class KeyExchangeMethod(Protocol):
+    """
+    A way to agree on a secret: the client's C{keypair}, the server's
+    C{encapsulate}, the client's C{decapsulate}.
+
+    A public value is what INIT and REPLY carry as a string; for finite field
+    Diffie-Hellman these are the bytes of the mpint. The shared secret comes
+    back as the exchange hash and the key derivation take it: packed, an
     C{mpint} for RFC 4253 and RFC 5656, a C{string} for the hybrids.
 
     @ivar hashName: the method's hash, as L{hashlib} names it.

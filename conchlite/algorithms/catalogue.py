@@ -41,6 +41,9 @@ _KEY_EXCHANGES = {
     b"diffie-hellman-group16-sha512": "kex.finitefield:GROUP16_SHA512",
     b"diffie-hellman-group18-sha512": "kex.finitefield:GROUP18_SHA512",
     b"diffie-hellman-group14-sha256": "kex.finitefield:GROUP14_SHA256",
+    b"diffie-hellman-group-exchange-sha1": "kex.groupexchange:GROUP_EXCHANGE_SHA1",
+    b"diffie-hellman-group14-sha1": "kex.finitefield:GROUP14_SHA1",
+    b"diffie-hellman-group1-sha1": "kex.finitefield:GROUP1_SHA1",
 }
 
 # Methods that not every cryptography can do, and what says whether it can.
@@ -58,6 +61,10 @@ _CIPHERS = {
     b"aes256-ctr": "ciphers.aesctr:AES256_CTR",
     b"aes192-ctr": "ciphers.aesctr:AES192_CTR",
     b"aes128-ctr": "ciphers.aesctr:AES128_CTR",
+    b"aes256-cbc": "ciphers.cbc:AES256_CBC",
+    b"aes192-cbc": "ciphers.cbc:AES192_CBC",
+    b"aes128-cbc": "ciphers.cbc:AES128_CBC",
+    b"3des-cbc": "ciphers.tripledes:TRIPLE_DES_CBC",
 }
 
 _MACS = {
@@ -65,6 +72,10 @@ _MACS = {
     b"hmac-sha2-512-etm@openssh.com": "macs.hmac:HMAC_SHA2_512_ETM",
     b"hmac-sha2-256": "macs.hmac:HMAC_SHA2_256",
     b"hmac-sha2-512": "macs.hmac:HMAC_SHA2_512",
+    b"hmac-sha1-etm@openssh.com": "macs.hmac:HMAC_SHA1_ETM",
+    b"hmac-sha1": "macs.hmac:HMAC_SHA1",
+    b"hmac-sha1-96": "macs.hmac:HMAC_SHA1_96",
+    b"hmac-md5": "macs.hmac:HMAC_MD5",
 }
 
 _KEY_TYPES = {
@@ -73,12 +84,19 @@ _KEY_TYPES = {
     b"ecdsa-sha2-nistp384": "publickeys.ecdsa:NISTP384",
     b"ecdsa-sha2-nistp521": "publickeys.ecdsa:NISTP521",
     b"ssh-rsa": "publickeys.rsa:RSA",
+    b"ssh-dss": "publickeys.dsa:DSA",
 }
 
 # The type of key behind a signature algorithm, where the names differ.
 _KEY_TYPE_OF_SIGNATURE = {
     b"rsa-sha2-512": b"ssh-rsa",
     b"rsa-sha2-256": b"ssh-rsa",
+}
+
+# The transport knows "none" by itself.
+_COMPRESSIONS = {
+    b"zlib@openssh.com": "compression:ZLIB_OPENSSH",
+    b"zlib": "compression:ZLIB",
 }
 
 # In this order a key is tried for its format when nobody says which it is.
@@ -93,12 +111,6 @@ _KEY_FILES = {
     "agentv3": "keyfiles.blobs:AGENT_V3",
     "private_blob": "keyfiles.blobs:PRIVATE",
 }
-# The transport knows "none" by itself.
-_COMPRESSIONS = {
-    b"zlib@openssh.com": "compression:ZLIB_OPENSSH",
-    b"zlib": "compression:ZLIB",
-}
-
 
 #: Pseudo-algorithms in a KEXINIT. RFC 8308 section 2.1, OpenSSH PROTOCOL 1.10.
 EXT_INFO_CLIENT = b"ext-info-c"
@@ -132,6 +144,20 @@ class AlgorithmSet:
         return replace(self, **families)
 
 
+# What protects less than it once did, most preferred first. Each can be asked
+# for by its name, or all at once by LEGACY.
+_LEGACY_ONLY = AlgorithmSet(
+    keyExchanges=(
+        b"diffie-hellman-group-exchange-sha1",
+        b"diffie-hellman-group14-sha1",
+        b"diffie-hellman-group1-sha1",
+    ),
+    signatures=(b"ssh-rsa", b"ssh-dss"),
+    ciphers=(b"aes256-cbc", b"aes192-cbc", b"aes128-cbc", b"3des-cbc"),
+    macs=(b"hmac-sha1-etm@openssh.com", b"hmac-sha1", b"hmac-sha1-96", b"hmac-md5"),
+    compressions=(),
+)
+
 _SERVER_KEY_EXCHANGES = (
     b"mlkem768x25519-sha256",
     b"curve25519-sha256",
@@ -153,8 +179,8 @@ SERVER_DEFAULT = AlgorithmSet(
         b"rsa-sha2-512",
         b"rsa-sha2-256",
     ),
-    ciphers=tuple(_CIPHERS),
-    macs=tuple(_MACS),
+    ciphers=tuple(name for name in _CIPHERS if name not in _LEGACY_ONLY.ciphers),
+    macs=tuple(name for name in _MACS if name not in _LEGACY_ONLY.macs),
 )
 
 #: What a client offers.
@@ -166,6 +192,25 @@ CLIENT_DEFAULT = SERVER_DEFAULT.replacing(
         b"diffie-hellman-group18-sha512",
         b"diffie-hellman-group14-sha256",
     )
+)
+
+#: The names of all legacy algorithms.
+LEGACY_NAMES = frozenset(
+    _LEGACY_ONLY.keyExchanges + _LEGACY_ONLY.signatures + _LEGACY_ONLY.ciphers + _LEGACY_ONLY.macs
+)
+
+#: What old equipment can be talked to with, on either side: what a client
+#: offers otherwise, and behind it what is legacy. A server that offers this
+#: does finite field Diffie-Hellman, so the most expensive group is left out.
+LEGACY = AlgorithmSet(
+    keyExchanges=tuple(
+        name for name in CLIENT_DEFAULT.keyExchanges if name != b"diffie-hellman-group18-sha512"
+    )
+    + _LEGACY_ONLY.keyExchanges,
+    signatures=CLIENT_DEFAULT.signatures + _LEGACY_ONLY.signatures,
+    ciphers=CLIENT_DEFAULT.ciphers + _LEGACY_ONLY.ciphers,
+    macs=CLIENT_DEFAULT.macs + _LEGACY_ONLY.macs,
+    compressions=CLIENT_DEFAULT.compressions,
 )
 
 
@@ -222,6 +267,23 @@ def mac(name: bytes) -> MAC:
     return cast(MAC, _find(_MACS, "MAC", name))
 
 
+def compression(name: bytes) -> Compression | None:
+    """
+    @return: the method; L{None} for C{none}.
+    @raise UsageError: there is no such compression.
+    """
+    if name == b"none":
+        return None
+    return cast(Compression, _find(_COMPRESSIONS, "compression", name))
+
+
+def compressions() -> tuple[bytes, ...]:
+    """
+    The names of all compression methods, C{none} included.
+    """
+    return (b"none", *_COMPRESSIONS)
+
+
 def keyType(name: bytes) -> KeyType:
     """
     The type of key with this name.
@@ -263,20 +325,3 @@ def keyFiles() -> tuple[str, ...]:
     The names of all formats, in the order in which a key is tried for them.
     """
     return tuple(_KEY_FILES)
-def compression(name: bytes) -> Compression | None:
-    """
-    @return: the method; L{None} for C{none}.
-    @raise UsageError: there is no such compression.
-    """
-    if name == b"none":
-        return None
-    return cast(Compression, _find(_COMPRESSIONS, "compression", name))
-
-
-def compressions() -> tuple[bytes, ...]:
-    """
-    The names of all compression methods, C{none} included.
-    """
-    return (b"none", *_COMPRESSIONS)
-
-

@@ -64,6 +64,7 @@ class AESGCMOpener:
     alignment = 16
     clearSize = 4
     tagSize = _TAG_SIZE
+    discard = None
 
     def __init__(self, key: bytes, iv: bytes) -> None:
         self._decrypt = AESGCM(key).decrypt

@@ -89,6 +89,7 @@ class ChaCha20Poly1305Opener:
     alignment = 8
     clearSize = 4
     tagSize = _TAG_SIZE
+    discard = None
 
     def __init__(self, key: bytes) -> None:
         self._length, self._rest = _contexts(key)

@@ -13,6 +13,8 @@ authentic.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
 from conchlite.algorithms.base import MAC, Opener, Sealer
@@ -91,6 +93,7 @@ class EncryptAndMACOpener(_Composition):
     __slots__ = ("_first", "headSize")
 
     clearSize = 0
+    discard: Callable[[int, memoryview], None] | None = None
 
     def __init__(self, context: CipherContext, blockSize: int, authenticator: KeyedHMAC) -> None:
         super().__init__(context, blockSize, authenticator)
@@ -141,6 +144,7 @@ class EncryptThenMACOpener(_Composition):
 
     headSize = 4
     clearSize = 4
+    discard = None
 
     def packetLength(self, sequence: int, head: memoryview) -> int:
         return int.from_bytes(head, "big")

@@ -32,6 +32,7 @@ class PlainOpener:
     alignment = 8
     clearSize = 0
     tagSize = 0
+    discard = None
 
     def packetLength(self, sequence: int, head: memoryview) -> int:
         return int.from_bytes(head, "big")

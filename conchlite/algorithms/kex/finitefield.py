@@ -1,13 +1,15 @@
 """
 C{diffie-hellman-group14-sha256}, C{-group16-sha512} and C{-group18-sha512}:
-RFC 4253 section 8 with the groups and hashes of RFC 8268.
+RFC 4253 section 8 with the groups and hashes of RFC 8268. Legacy, with SHA-1,
+are C{diffie-hellman-group14-sha1} and C{diffie-hellman-group1-sha1}, the two of
+RFC 4253 itself.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from conchlite.algorithms.kex.groups import RFC3526, Group, Half, judge
+from conchlite.algorithms.kex.groups import RFC3526, Group, Half, judge, oakleyGroup
 from conchlite.wire.types import mpintBytes, packMPInt
 
 
@@ -54,3 +56,5 @@ class FiniteField:
 GROUP14_SHA256 = FiniteField("sha256", RFC3526[2048])
 GROUP16_SHA512 = FiniteField("sha512", RFC3526[4096])
 GROUP18_SHA512 = FiniteField("sha512", RFC3526[8192])
+GROUP14_SHA1 = FiniteField("sha1", RFC3526[2048])
+GROUP1_SHA1 = FiniteField("sha1", oakleyGroup())

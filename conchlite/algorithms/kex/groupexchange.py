@@ -1,5 +1,6 @@
 """
 C{diffie-hellman-group-exchange-sha256}: RFC 4419, with the floor of RFC 8270.
+Legacy is C{diffie-hellman-group-exchange-sha1}, with the same floor.
 
 The client says how large a group it wants; the server chooses one. What it
 chose is judged, but not whether its prime is one, which would take seconds: a
@@ -114,3 +115,4 @@ def readModuli(text: bytes) -> list[tuple[int, int]]:
 
 
 GROUP_EXCHANGE_SHA256 = GroupExchangeMethod("sha256")
+GROUP_EXCHANGE_SHA1 = GroupExchangeMethod("sha1")

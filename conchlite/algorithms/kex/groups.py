@@ -65,6 +65,9 @@ class Group(Protocol):
 # The constants of RFC 3526: sections 3 to 7, groups 14 to 18.
 _CONSTANTS = {2048: 124476, 3072: 1690314, 4096: 240904, 6144: 929484, 8192: 4743158}
 
+# The constant of RFC 2409 section 6.2, the Second Oakley Group, 1024 bits.
+_OAKLEY_CONSTANT = 129093
+
 # RFC 3526 section 8, the larger estimate: bits of a private exponent that is
 # no weaker than the group. A full-size one would cost many times as much.
 _EXPONENT_BITS = {2048: 320, 3072: 420, 4096: 480, 6144: 540, 8192: 620}
@@ -86,11 +89,9 @@ class RFC3526Group:
     @functools.cached_property
     def prime(self) -> int:
         """
-        2^n - 2^(n-64) - 1 + 2^64 * ([2^(n-130) pi] + c)
+        The prime of this size.
         """
-        bits = self.bits
-        middle = _piTimesPowerOfTwo(bits - 130) + _CONSTANTS[bits]
-        return (1 << bits) - (1 << (bits - 64)) - 1 + (middle << 64)
+        return _primeByFormula(self.bits, _CONSTANTS[self.bits])
 
     def half(self) -> Half:
         library = _libraryHalf()
@@ -148,6 +149,15 @@ def newExponent(groupBits: int) -> int:
 RFC3526 = {bits: RFC3526Group(bits) for bits in _CONSTANTS}
 
 
+def oakleyGroup() -> Group:
+    """
+    The Second Oakley Group, RFC 2409 section 6.2: what RFC 4253 section 8.1
+    calls group 1. 1024 bits are within reach of who can pay (Logjam,
+    CVE-2015-4000), so it is in no table, and no group exchange comes to it.
+    """
+    return OtherGroup(_primeByFormula(1024, _OAKLEY_CONSTANT), 2)
+
+
 def groupOf(prime: int, generator: int) -> Group:
     """
     The group with these numbers.
@@ -156,6 +166,14 @@ def groupOf(prime: int, generator: int) -> Group:
     if known is not None and (known.prime, known.generator) == (prime, generator):
         return known
     return OtherGroup(prime, generator)
+
+
+def _primeByFormula(bits: int, constant: int) -> int:
+    """
+    2^n - 2^(n-64) - 1 + 2^64 * ([2^(n-130) pi] + c)
+    """
+    middle = _piTimesPowerOfTwo(bits - 130) + constant
+    return (1 << bits) - (1 << (bits - 64)) - 1 + (middle << 64)
 
 
 def _piTimesPowerOfTwo(power: int) -> int:

@@ -1,5 +1,6 @@
 """
-HMAC, RFC 2104, with the hashes of RFC 6668: the MACs of a connection.
+HMAC, RFC 2104, with the hashes of RFC 6668: the MACs of a connection. Legacy are
+those with the hashes of RFC 4253 section 6.4.
 
 The hash of a key's inner and of its outer padding is computed once and copied
 for each packet. L{hmac.new} would do it anew each time, which costs as much as
@@ -19,6 +20,10 @@ HMAC_SHA2_256 = MAC("sha256", 32, 32, False)
 HMAC_SHA2_512 = MAC("sha512", 64, 64, False)
 HMAC_SHA2_256_ETM = MAC("sha256", 32, 32, True)
 HMAC_SHA2_512_ETM = MAC("sha512", 64, 64, True)
+HMAC_SHA1 = MAC("sha1", 20, 20, False)
+HMAC_SHA1_ETM = MAC("sha1", 20, 20, True)
+HMAC_SHA1_96 = MAC("sha1", 20, 12, False)
+HMAC_MD5 = MAC("md5", 16, 16, False)
 
 
 class KeyedHMAC:

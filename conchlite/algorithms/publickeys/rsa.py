@@ -1,8 +1,9 @@
 """
 RSA keys: RFC 4253 section 6.6 for the blob, RFC 8332 for the signatures.
 
-The C{ssh-rsa} of RFC 4253 is the name of the key type here and never that of a
-signature: it would be SHA-1.
+C{ssh-rsa} is the name of the key type, and that of RFC 4253's signatures, which
+are of SHA-1: those are made and judged where they were agreed on by that name,
+and it is in no list unless a program has put it there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
     generate_private_key,
     rsa_crt_iqmp,
 )
-from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA512, HashAlgorithm
 
 from conchlite.error import (
     BadSignature,
@@ -41,7 +42,11 @@ _MINIMUM_GENERATED_BITS = 1024
 # What makes verification slow is the exponent; 2^32 is far above any in use.
 _MAXIMUM_EXPONENT = 2**32
 
-_HASHES: dict[bytes, type[HashAlgorithm]] = {b"rsa-sha2-512": SHA512, b"rsa-sha2-256": SHA256}
+_HASHES: dict[bytes, type[HashAlgorithm]] = {
+    b"rsa-sha2-512": SHA512,
+    b"rsa-sha2-256": SHA256,
+    b"ssh-rsa": SHA1,
+}
 
 
 def _checkPublic(e: int, n: int) -> None:
