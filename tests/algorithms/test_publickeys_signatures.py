@@ -122,17 +122,24 @@ class VerifySignatureTests(SynchronousTestCase):
 
     def test_sha1(self):
         """
-        Row 40: there is no SHA-1, whichever side names it.
+        Row 40: a SHA-1 signature is good where C{ssh-rsa} was agreed on, and
+        nowhere else, whatever name stands on it.
         """
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA1
 
         key = privateKey("rsa")
         blob = packPublicKey(key.public_key())
-        signature = packString(b"ssh-rsa") + packString(key.sign(DATA, PKCS1v15(), SHA1()))
-        for algorithm in (b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512"):
-            self.assertRaises(BadSignature, verifySignature, algorithm, blob, signature, DATA)
-        self.assertRaises(BadSignatureAlgorithmError, makeSignature, b"ssh-rsa", key, DATA)
+        made = packString(key.sign(DATA, PKCS1v15(), SHA1()))
+        names = (b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512")
+        for algorithm in names:
+            for name in names:
+                signature = packString(name) + made
+                if algorithm == name == b"ssh-rsa":
+                    verifySignature(algorithm, blob, signature, DATA)
+                else:
+                    self.assertRaises(BadSignature, verifySignature, algorithm, blob, signature, DATA)
+        self.assertEqual(packString(b"ssh-rsa") + made, makeSignature(b"ssh-rsa", key, DATA))
 
     def test_keyOfAnotherType(self):
         for name, algorithm in ALGORITHMS:
@@ -206,7 +213,7 @@ class OtherDoorsTests(SynchronousTestCase):
             _, key = readPublicKey(blob)
             self.assertIsNone(verifyByKey(key, algorithm, signature, DATA))
             self.assertRaises(BadSignature, verifyByKey, key, algorithm, signature, b"")
-            self.assertRaises(BadSignature, verifyByKey, key, b"ssh-rsa", signature, DATA)
+            self.assertRaises(BadSignature, verifyByKey, key, b"ssh-dss", signature, DATA)
 
     def test_makeSignature(self):
         for name, algorithm in ALGORITHMS:
