@@ -1,7 +1,8 @@
 """
-Every algorithm of the catalogue, one at a time, between any two peers.
+Every algorithm of the catalogue, one at a time, with every peer.
 
-C{python -m tests.interop.matrix} tries them all and prints a table of them.
+C{python -m tests.interop.matrix} tries them all and prints a table of them;
+with C{--write} it keeps the table in C{doc/interop.rst}.
 """
 
 from __future__ import annotations
@@ -10,27 +11,49 @@ import hashlib
 import random
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import chdir
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SkipTest
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, AlgorithmSet
-from tests.interop.peers import SINCE, versionText
+from conchlite.wire.transport import KexInit
 
 #: What is sent through C{cat}.
 MEBIBYTE = 1024 * 1024
 DATA = random.Random("through cat").randbytes(MEBIBYTE)
 
-#: The test cases that have the matrix, with the names of their peers.
-CASES = {
-    "tests.interop.test_openssh_server.MatrixTests": "our client, sshd",
-    "tests.interop.test_openssh_client.MatrixTests": "ssh, our server",
-    "tests.interop.test_ourselves.MatrixTests": "our client, our server",
-}
+
+def _everything() -> AlgorithmSet:
+    """
+    All that the catalogue has: the defaults first, then what is there for those
+    who ask for it.
+    """
+
+    def all(preferred: tuple[bytes, ...], others: Collection[bytes]) -> tuple[bytes, ...]:
+        return tuple(dict.fromkeys((*preferred, *others)))
+
+    # What is not offered by anybody's default is only in the tables.
+    keyExchanges = catalogue._KEY_EXCHANGES
+    signatures = [
+        algorithm
+        for name in catalogue.keyTypes()
+        for algorithm in catalogue.keyType(name).signatureAlgorithms
+    ]
+    return AlgorithmSet(
+        all(CLIENT_DEFAULT.keyExchanges, keyExchanges),
+        all(CLIENT_DEFAULT.signatures, signatures),
+        all(CLIENT_DEFAULT.ciphers, catalogue._CIPHERS),
+        all(CLIENT_DEFAULT.macs, catalogue._MACS),
+        all(CLIENT_DEFAULT.compressions, getattr(catalogue, "_COMPRESSIONS", ())),
+    )
+
+
+EVERYTHING = _everything()
+
+#: Ciphers that want a MAC.
+_PLAIN_CIPHERS = tuple(name for name in EVERYTHING.ciphers if not catalogue.cipher(name).hasOwnMAC)
 
 
 @dataclass(frozen=True)
@@ -40,13 +63,32 @@ class Cell:
 
     @ivar family: what kind of algorithm is forced.
     @ivar name: the algorithm, or two, that are forced.
-    @ivar algorithms: what is offered: what is forced, and the defaults of the
-        other families.
+    @ivar forced: by the family as L{AlgorithmSet} names it, the algorithm that
+        our side offers alone; C{"userSignatures"} is a family too.
     """
 
     family: str
     name: str
-    algorithms: AlgorithmSet
+    forced: tuple[tuple[str, bytes], ...]
+
+    @property
+    def algorithms(self) -> AlgorithmSet:
+        """
+        What our side offers: what is forced, and everything in the other
+        families.
+        """
+        families = {family: (name,) for family, name in self.forced if family != "userSignatures"}
+        if "macs" in families:
+            families.setdefault("ciphers", _PLAIN_CIPHERS)
+        return EVERYTHING.replacing(**families)
+
+    @property
+    def userSignatures(self) -> tuple[bytes, ...]:
+        """
+        What users may sign with.
+        """
+        forced = self.forces("userSignatures")
+        return EVERYTHING.signatures if forced is None else (forced,)
 
     def forces(self, family: str) -> bytes | None:
         """
@@ -54,8 +96,7 @@ class Cell:
 
         @param family: as L{AlgorithmSet} names it.
         """
-        forced = getattr(self.algorithms, family)
-        return forced[0] if forced != getattr(CLIENT_DEFAULT, family) else None
+        return dict(self.forced).get(family)
 
     def options(self) -> dict[str, str]:
         """
@@ -67,14 +108,27 @@ class Cell:
             "ciphers": "Ciphers",
             "macs": "MACs",
         }
-        forced = {option: self.forces(family) for family, option in names.items()}
-        return {option: name.decode("ascii") for option, name in forced.items() if name is not None}
+        return {names[family]: name.decode("ascii") for family, name in self.forced if family in names}
 
-    def lackedBy(self, version: tuple[int, int]) -> bool:
+    def lackedBy(self, offer: KexInit, userSignatures: Collection[bytes]) -> bool:
         """
-        Whether an OpenSSH of this version does not have what is forced.
+        Whether a peer does not have what is forced.
+
+        @param offer: what the peer has.
+        @param userSignatures: what users can sign with there.
         """
-        return version < SINCE.get(self.forces("keyExchanges"), (0, 0))
+        has: Mapping[str, Sequence[Collection[bytes]]] = {
+            "keyExchanges": [offer.kexAlgorithms],
+            "signatures": [offer.serverHostKeyAlgorithms],
+            "ciphers": [offer.encryptionAlgorithmsClientToServer, offer.encryptionAlgorithmsServerToClient],
+            "macs": [offer.macAlgorithmsClientToServer, offer.macAlgorithmsServerToClient],
+            "compressions": [
+                offer.compressionAlgorithmsClientToServer,
+                offer.compressionAlgorithmsServerToClient,
+            ],
+            "userSignatures": [userSignatures],
+        }
+        return any(name not in names for family, name in self.forced for names in has[family])
 
     def check(self, test, transport) -> None:
         """
@@ -92,26 +146,41 @@ class Cell:
             test.assertEqual(transport.kexAlg, keyExchange)
         if (signature := self.forces("signatures")) is not None:
             test.assertEqual(transport.keyAlg, signature)
+        if (compression := self.forces("compressions")) is not None:
+            compressions = (transport.incomingCompressionType, transport.outgoingCompressionType)
+            test.assertEqual(compressions, (compression, compression))
 
 
 def _cells() -> Iterator[Cell]:
-    force = CLIENT_DEFAULT.replacing
-    for cipher in CLIENT_DEFAULT.ciphers:
-        if catalogue.cipher(cipher).hasOwnMAC:
-            yield Cell("cipher", cipher.decode(), force(ciphers=(cipher,)))
+    families = {
+        "key exchange": "keyExchanges",
+        "cipher": "ciphers",
+        "MAC": "macs",
+        "host key": "signatures",
+        "user key": "userSignatures",
+        "compression": "compressions",
+    }
+    for title, family in families.items():
+        for name in getattr(EVERYTHING, "signatures" if family == "userSignatures" else family):
+            if name != b"none":
+                yield Cell(title, name.decode(), ((family, name),))
+
+
+def _pairs() -> Iterator[Cell]:
+    for cipher in (name for name in CLIENT_DEFAULT.ciphers if name in _PLAIN_CIPHERS):
         for mac in CLIENT_DEFAULT.macs:
             name = f"{cipher.decode()} {mac.decode()}"
-            yield Cell("cipher", name, force(ciphers=(cipher,), macs=(mac,)))
-    for keyExchange in CLIENT_DEFAULT.keyExchanges:
-        yield Cell("key exchange", keyExchange.decode(), force(keyExchanges=(keyExchange,)))
-    for signature in CLIENT_DEFAULT.signatures:
-        yield Cell("host key", signature.decode(), force(signatures=(signature,)))
+            yield Cell("cipher and MAC", name, (("ciphers", cipher), ("macs", mac)))
 
 
+#: One for each algorithm.
 CELLS = tuple(_cells())
 
+#: One for each cipher with each MAC, of those that are on by default.
+PAIRS = tuple(_pairs())
 
-def everyAlgorithm(cls):
+
+def everyAlgorithm(cells: Sequence[Cell] = CELLS):
     """
     Give a test case a test for each cell, which calls its C{tryAlgorithms}
     with the cell. What that returns, if anything, is what the table says
@@ -121,24 +190,24 @@ def everyAlgorithm(cls):
     def testOf(cell: Cell):
         async def test(self) -> None:
             self.cell = cell
-            offered = cell.algorithms.keyExchanges
-            if not catalogue.available(offered):
+            keyExchange = cell.forces("keyExchanges")
+            if keyExchange and not catalogue.available((keyExchange,)):
                 raise SkipTest(f"the installed cryptography has no {cell.name}")
             self.verdict = await self.tryAlgorithms(cell) or "ok"
 
         return test
 
-    for cell in CELLS:
-        name = "test_" + re.sub(r"\W+", "_", f"{cell.family} {cell.name}")
-        test = testOf(cell)
-        test.__name__ = name
-        test.__qualname__ = f"{cls.__qualname__}.{name}"
-        setattr(cls, name, test)
-    return cls
+    def decorate(cls):
+        for cell in cells:
+            name = "test_" + re.sub(r"\W+", "_", f"{cell.family} {cell.name}")
+            test = testOf(cell)
+            test.__name__ = name
+            test.__qualname__ = f"{cls.__qualname__}.{name}"
+            assert not hasattr(cls, name), name
+            setattr(cls, name, test)
+        return cls
 
-
-def notIn(version: tuple[int, int]) -> str:
-    return f"not in {versionText(version)}"
+    return decorate
 
 
 def sha256(data: bytes) -> str:
@@ -158,59 +227,7 @@ def checkEcho(test, command, data: bytes = DATA) -> None:
     test.assertEqual((command.eofs, command.closes), (1, 1))
 
 
-def _table() -> int:
-    from twisted.trial.reporter import TestResult
-    from twisted.trial.runner import TestLoader
-
-    class Verdicts(TestResult):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table: dict[tuple[Cell, str], str] = {}
-
-        def _note(self, test, verdict: str) -> None:
-            # What could not even be loaded has no cell.
-            if hasattr(test, "cell"):
-                peers = CASES[f"{type(test).__module__}.{type(test).__qualname__}"]
-                self.table.setdefault((test.cell, peers), verdict)
-
-        def addSuccess(self, test):
-            super().addSuccess(test)
-            self._note(test, test.verdict)
-
-        def addSkip(self, test, reason):
-            super().addSkip(test, reason)
-            self._note(test, "skipped")
-
-        def addFailure(self, test, fail):
-            super().addFailure(test, fail)
-            self._note(test, "FAILED")
-
-        def addError(self, test, error):
-            super().addError(test, error)
-            self._note(test, "FAILED")
-
-    verdicts = Verdicts()
-    # Where the tests leave their files.
-    with TemporaryDirectory() as directory, chdir(directory):
-        TestLoader().loadByNames(list(CASES)).run(verdicts)
-    peers = list(CASES.values())
-    rows = [["", *peers]]
-    family = ""
-    for cell in CELLS:
-        if cell.family != family:
-            family = cell.family
-            rows.append([family + ":", *("" for _ in peers)])
-        rows.append([cell.name, *(verdicts.table.get((cell, peer), "") for peer in peers)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    for test, problem in [*verdicts.failures, *verdicts.errors]:
-        print(f"\n{test.id()}\n{problem}")
-    return 0 if verdicts.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    # As the module that the test modules import, of which there is one.
-    from tests.interop.matrix import _table as table
+    from tests.interop.table import main
 
-    sys.exit(table())
+    sys.exit(main(sys.argv[1:]))

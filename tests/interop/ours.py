@@ -5,7 +5,7 @@ of what happened to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,21 @@ from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
 from conchlite.ssh.transport import SSHClientTransport, SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthClient
 from conchlite.wire.connection import ExitSignal, ExitStatus
-from tests.interop.peers import LOCALHOST, STOP_SECONDS, hostKeys, userKeys
+from tests.interop.peers import (
+    LOCALHOST,
+    STOP_SECONDS,
+    hostKeys,
+    rareHostKeys,
+    rareUserKeys,
+    userKeys,
+)
 
 #: Is called with the size of what has been received.
 Received = Callable[[int], object] | None
 
 
 def _knownHostKeys() -> frozenset[bytes]:
-    return frozenset(key.blob() for key in hostKeys().values())
+    return frozenset(key.blob() for key in (*hostKeys().values(), *rareHostKeys().values()))
 
 
 def _userKey() -> Key:
@@ -59,6 +66,7 @@ class Login:
     @ivar knownHostKeys: the blobs of the host keys that are accepted.
     @ivar verdict: fires when the user, who is asked about a host key that is
         known, has said yes.
+    @ivar attributes: other attributes that the transport gets.
     """
 
     user: str
@@ -68,6 +76,7 @@ class Login:
     userSignatures: Sequence[bytes] = CLIENT_DEFAULT.signatures
     knownHostKeys: frozenset[bytes] = field(default_factory=_knownHostKeys)
     verdict: Callable[[], Deferred[Any]] = lambda: succeed(None)
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 class Transport(SSHClientTransport):
@@ -78,6 +87,8 @@ class Transport(SSHClientTransport):
         self.supportedPublicKeys = algorithms.signatures
         self.supportedCiphers = algorithms.ciphers
         self.supportedMACs = algorithms.macs
+        self.supportedCompressions = algorithms.compressions
+        vars(self).update(client.login.attributes)
 
     def sendKexInit(self):
         super().sendKexInit()
@@ -333,7 +344,7 @@ class Server:
     @ivar transports: its connections, those that have ended included.
     """
 
-    def __init__(self, reactor, algorithms: AlgorithmSet, checkers, openSession) -> None:
+    def __init__(self, reactor, algorithms: AlgorithmSet, checkers, openSession, attributes) -> None:
         self.transports: list[_ServerTransport] = []
         self._ends: dict[_ServerTransport, Deferred[None]] = {}
 
@@ -343,10 +354,13 @@ class Server:
             supportedPublicKeys = algorithms.signatures
             supportedCiphers = algorithms.ciphers
             supportedMACs = algorithms.macs
+            supportedCompressions = algorithms.compressions
 
+        for name, value in attributes.items():
+            setattr(Transport, name, value)
         factory = SSHFactory()
         factory.protocol = Transport
-        factory.privateKeys = dict(hostKeys())
+        factory.privateKeys = {**hostKeys(), **rareHostKeys()}
         factory.portal = Portal(_Realm(openSession), checkers)
         self._listener = reactor.listenTCP(0, factory, interface=LOCALHOST)
         self.port = self._listener.getHost().port
@@ -359,6 +373,7 @@ class Server:
         algorithms: AlgorithmSet = SERVER_DEFAULT,
         checkers: Sequence[ICredentialsChecker] | None = None,
         openSession: Callable[[], object] | None = None,
+        **attributes: object,
     ) -> Server:
         """
         Start a server that is stopped when the test ends.
@@ -367,15 +382,17 @@ class Server:
             L{userKeys}, as C{alice}.
         @param openSession: what runs in a session: by default C{cat}, in this
             process.
+        @param attributes: other attributes that the transports get.
         """
         if checkers is None:
-            checkers = [SSHPublicKeyChecker(InMemorySSHKeyDB({"alice": list(userKeys().values())}))]
+            keys = [*userKeys().values(), *rareUserKeys().values()]
+            checkers = [SSHPublicKeyChecker(InMemorySSHKeyDB({"alice": keys}))]
         if openSession is None:
 
             def openSession():
                 return ProgramSession({b"cat": Cat})
 
-        server = cls(reactor, algorithms, checkers, openSession)
+        server = cls(reactor, algorithms, checkers, openSession, attributes)
         test.addCleanup(server.stop)
         return server
 

@@ -26,17 +26,14 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 
+from conchlite.algorithms import catalogue
+from conchlite.error import UsageError
 from conchlite.ssh.keys import Key
 
 LOCALHOST = "127.0.0.1"
 
-#: What the peers lack: the OpenSSH that first had the algorithm.
-SINCE = {
-    b"mlkem768x25519-sha256": (9, 9),
-}
-
-# Where servers are installed is not in every user's PATH.
-_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+#: C{PATH}, with where servers are installed, which is not in every user's.
+SERVER_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 # How often a port is chosen, until one is still free when sshd wants it.
 _PORTS_TRIED = 20
@@ -49,7 +46,7 @@ def program(name: str) -> str:
     """
     Where a program is installed.
     """
-    path = shutil.which(name, path=_PATH)
+    path = shutil.which(name, path=SERVER_PATH)
     if path is None:
         missing = f"{name} is not installed"
         if os.environ.get("CONCHLITE_INTEROP") == "require":
@@ -79,6 +76,34 @@ def userKeys() -> Mapping[bytes, Key]:
     A user's private key of each type, by the type's name.
     """
     return _generate()
+
+
+@functools.cache
+def rareHostKeys() -> Mapping[bytes, Key]:
+    """
+    A private host key of each type that few know and we can make, by the
+    type's name.
+    """
+    return _generateRare()
+
+
+@functools.cache
+def rareUserKeys() -> Mapping[bytes, Key]:
+    """
+    The same for users.
+    """
+    return _generateRare()
+
+
+def _generateRare() -> dict[bytes, Key]:
+    generated = {}
+    for name in catalogue.keyTypes():
+        if name not in hostKeys():
+            try:
+                generated[name] = Key.generate(name.decode())
+            except UsageError:
+                pass  # We verify its signatures, and make none.
+    return generated
 
 
 def _generate() -> dict[bytes, Key]:
@@ -114,6 +139,27 @@ async def version(reactor, path: str) -> tuple[int, int]:
         assert found is not None, error
         _versions[path] = (int(found[1]), int(found[2]))
     return _versions[path]
+
+
+async def everyOption(reactor) -> dict[str, str]:
+    """
+    The options of ssh_config(5) and sshd_config(5) that switch on every
+    algorithm there is, of which many are off by default.
+    """
+    # Of signatures, it lists those with certificates and with a token too,
+    # which a server without such a key leaves out.
+    questions = {
+        "KexAlgorithms": "kex",
+        "HostKeyAlgorithms": "HostKeyAlgorithms",
+        "PubkeyAcceptedAlgorithms": "HostKeyAlgorithms",
+        "Ciphers": "cipher",
+        "MACs": "mac",
+    }
+    options = {"Compression": "yes"}
+    for option, question in questions.items():
+        answer, _, _ = await getProcessOutputAndValue(program("ssh"), ["-Q", question], reactor=reactor)
+        options[option] = ",".join(answer.decode("ascii").split())
+    return options
 
 
 def versionText(numbers: tuple[int, int]) -> str:
@@ -179,7 +225,11 @@ class SSHD(ProcessProtocol):
             self._running = True
             configuration = str(self._directory / "sshd_config")
             self._reactor.spawnProcess(
-                self, path, [path, "-D", "-e", "-f", configuration], {"PATH": _PATH}, str(self._directory)
+                self,
+                path,
+                [path, "-D", "-e", "-f", configuration],
+                {"PATH": SERVER_PATH},
+                str(self._directory),
             )
             if await self.logged(f"Server listening on {LOCALHOST} port {self.port}"):
                 return
@@ -379,7 +429,7 @@ def start(
         return over
 
     running.finished.addBoth(ended)
-    reactor.spawnProcess(running, path, [path, *arguments], {"PATH": _PATH, **environment})
+    reactor.spawnProcess(running, path, [path, *arguments], {"PATH": SERVER_PATH, **environment})
     test.addCleanup(cleanUp)
     return running
 

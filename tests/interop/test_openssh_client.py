@@ -8,13 +8,24 @@ from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
+from conchlite.algorithms.catalogue import SERVER_DEFAULT
 from conchlite.error import ConnectionEnded, Disconnected, KeyExchangeFailed, NoCommonAlgorithm
 from conchlite.ssh.keys import Key
 from conchlite.wire.numbers import DISCONNECT_BY_APPLICATION
-from tests.interop.matrix import DATA, Cell, everyAlgorithm, notIn, sha256
+from tests.interop.cases import ClientMatrix, ClientPeer, Offer
+from tests.interop.matrix import CELLS, DATA, PAIRS, Cell, everyAlgorithm, sha256
 from tests.interop.ours import Server, processes
-from tests.interop.peers import LOCALHOST, SSH, Finished, hostKeys, program, run, userKeys, version
+from tests.interop.peers import (
+    LOCALHOST,
+    SSH,
+    Finished,
+    everyOption,
+    hostKeys,
+    program,
+    run,
+    userKeys,
+    version,
+)
 
 
 class SSHTestCase(TestCase):
@@ -36,22 +47,27 @@ class SSHTestCase(TestCase):
             self.assertEqual(reason.reason, DISCONNECT_BY_APPLICATION)
 
 
-@everyAlgorithm
-class MatrixTests(SSHTestCase):
-    async def tryAlgorithms(self, cell: Cell) -> str | None:
-        # A client's, because a server offers no finite field Diffie-Hellman.
-        server = Server.start(self, reactor, CLIENT_DEFAULT, openSession=processes(self, reactor))
-        ssh = SSH(self, reactor, server.port)
-        installed = await version(reactor, program("ssh"))
-        finished = await ssh.run("cat", DATA, **cell.options())
-        if cell.lackedBy(installed):
-            self.assertEqual(finished.status, 255)
-            self.assertIn(cell.name.encode(), finished.errors)
-            return notIn(installed)
-        self.checkOutput(finished)
-        await self.checkEnd(server)
-        cell.check(self, server.transports[0])
-        return None
+class _OpenSSH(ClientPeer):
+    """
+    ssh with everything switched on that it has.
+    """
+
+    name = "OpenSSH"
+
+    async def version(self, test) -> str:
+        return "{}.{}".format(*await version(reactor, program("ssh")))
+
+    async def runClient(self, test, port: int, key: Key, data: bytes, cell: Cell | None) -> Finished:
+        return await SSH(test, reactor, port).run("cat", data, key=key, **await everyOption(reactor))
+
+
+@everyAlgorithm((*CELLS, *PAIRS))
+class MatrixTests(ClientMatrix, SSHTestCase):
+    peer = _OpenSSH()
+
+    async def tryCell(self, cell: Cell, offer: Offer) -> None:
+        await super().tryCell(cell, offer)
+        await self.checkEnd(self.server)
 
 
 class CommandTests(SSHTestCase):

@@ -25,9 +25,10 @@ from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import NS
 from conchlite.ssh.keys import Key, hostKeyFingerprint
 from conchlite.wire.numbers import DISCONNECT_CONNECTION_LOST
-from tests.interop.matrix import DATA, MEBIBYTE, Cell, checkEcho, everyAlgorithm, notIn, sha256
+from tests.interop.cases import Offer, ServerMatrix, ServerPeer
+from tests.interop.matrix import CELLS, DATA, MEBIBYTE, PAIRS, Cell, checkEcho, everyAlgorithm, sha256
 from tests.interop.ours import Client, Login, exchangeKeys
-from tests.interop.peers import SSHD, userKeys, userName
+from tests.interop.peers import SSHD, everyOption, program, userKeys, userName, version
 
 # How sshd logs that we said goodbye, and how it speaks of trouble.
 _GOODBYE = r"(error: )?Received disconnect from \S+ port \d+:10: user closed connection"
@@ -61,34 +62,40 @@ class SSHDTestCase(TestCase):
         self.assertIsInstance(reason, Disconnected)
         self.assertEqual(reason.reason, DISCONNECT_CONNECTION_LOST)
         self.assertEqual((client.verified, client.secured), (1, 1))
+        await self.checkLog(sshd)
+
+    async def checkLog(self, sshd: SSHD) -> None:
         self.assertTrue(await sshd.logged(_GOODBYE), sshd.log)
         complaints = [line for line in sshd.log.splitlines() if _TROUBLE.match(re.sub(_GOODBYE, "", line))]
         self.assertEqual(complaints, [])
 
 
-@everyAlgorithm
-class MatrixTests(SSHDTestCase):
-    async def tryAlgorithms(self, cell: Cell) -> str | None:
-        sshd = await SSHD.start(self, reactor, **self.offers(cell))
-        if cell.lackedBy(sshd.version):
-            error = await self.refused(sshd, NoCommonAlgorithm, algorithms=cell.algorithms)
-            self.assertNotIn(cell.algorithms.keyExchanges[0], error.theirs)
-            return notIn(sshd.version)
-        client = await self.logIn(sshd, algorithms=cell.algorithms)
-        cell.check(self, client.transport)
-        command = await client.run("cat", DATA)
-        checkEcho(self, command)
-        await self.close(sshd, client)
-        self.assertEqual(command.closes, 1)
-        return None
+class _OpenSSH(ServerPeer):
+    """
+    sshd with everything switched on that it has.
+    """
 
-    def offers(self, cell: Cell) -> dict[str, str]:
-        """
-        From OpenSSH 10 on, sshd offers finite field Diffie-Hellman only if it
-        is told to.
-        """
-        offered = cell.options().get("KexAlgorithms", "")
-        return {"KexAlgorithms": "+" + offered} if offered.startswith("diffie-hellman") else {}
+    name = "OpenSSH"
+
+    async def version(self, test) -> str:
+        return "{}.{}".format(*await version(reactor, program("sshd")))
+
+
+@everyAlgorithm((*CELLS, *PAIRS))
+class MatrixTests(ServerMatrix, SSHDTestCase):
+    """
+    Each with an sshd of its own, whose log has no complaint.
+    """
+
+    peer = _OpenSSH()
+
+    async def port(self) -> int:
+        self.sshd = await SSHD.start(self, reactor, **await everyOption(reactor))
+        return self.sshd.port
+
+    async def tryCell(self, cell: Cell, offer: Offer) -> None:
+        await super().tryCell(cell, offer)
+        await self.checkLog(self.sshd)
 
 
 class CommandTests(SSHDTestCase):

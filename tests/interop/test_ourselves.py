@@ -9,12 +9,23 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from conchlite.algorithms.catalogue import CLIENT_DEFAULT
+from conchlite import __version__
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.error import AuthenticationFailed, ConnectionEnded, Disconnected
 from conchlite.ssh.keys import Key
 from conchlite.wire.numbers import DISCONNECT_CONNECTION_LOST
-from tests.interop.matrix import DATA, MEBIBYTE, Cell, checkEcho, everyAlgorithm, sha256
+from tests.interop.cases import Matrix, Peer, canServe, userKeyFor
+from tests.interop.matrix import (
+    CELLS,
+    DATA,
+    EVERYTHING,
+    MEBIBYTE,
+    PAIRS,
+    Cell,
+    checkEcho,
+    everyAlgorithm,
+    sha256,
+)
 from tests.interop.ours import Client, Command, Login, Server, exchangeKeys, processes
 from tests.interop.peers import userKeys
 
@@ -35,17 +46,33 @@ class OurselvesTestCase(TestCase):
         self.assertEqual((client.verified, client.secured), (1, 1))
 
 
-@everyAlgorithm
-class MatrixTests(OurselvesTestCase):
-    async def tryAlgorithms(self, cell: Cell) -> None:
-        server = Server.start(self, reactor, CLIENT_DEFAULT)
-        client = await Client.logIn(self, reactor, server.port, Login("alice", algorithms=cell.algorithms))
+class _Ourselves(Peer):
+    name = "conchlite"
+
+    async def version(self, test) -> str:
+        return __version__
+
+
+@everyAlgorithm((*CELLS, *PAIRS))
+class MatrixTests(Matrix, OurselvesTestCase):
+    role = "both"
+    peer = _Ourselves()
+
+    async def tryAlgorithms(self, cell: Cell) -> str | None:
+        self.learnt().version = await self.peer.version(self)
+        key = userKeyFor(cell.forces("userSignatures"))
+        if key is None or not canServe(cell):
+            return "-"
+        server = Server.start(self, reactor, EVERYTHING, acceptedSignatures=EVERYTHING.signatures)
+        login = Login("alice", key, algorithms=cell.algorithms, userSignatures=cell.userSignatures)
+        client = await Client.logIn(self, reactor, server.port, login)
         cell.check(self, client.transport)
         cell.check(self, server.transports[0])
         command = await client.run("cat", DATA)
         checkEcho(self, command)
         await self.close(server, client)
         self.assertEqual(command.closes, 1)
+        return None
 
 
 class CommandTests(OurselvesTestCase):

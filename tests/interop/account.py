@@ -1,0 +1,70 @@
+"""
+An account for servers that let in only the accounts of the machine.
+
+The server runs in a mount namespace of its own, with a C{/etc/passwd} and a
+C{/home} of its own: the machine's are as they were. That takes root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest
+
+from tests.interop.peers import program, publicKeyLine, rareUserKeys, userKeys
+
+#: Who has the account.
+ACCOUNT = "alice"
+
+# Nobody has this number: what is run may not do more than it must.
+_UID = 64999
+
+# Directories of the server's own, where the namespace has them: tinysshd wants
+# no key below a directory that everybody may write to, and lshd no home there.
+HOME = Path("/home")
+
+_SCRIPT = 'mount --bind "$1/home" /home && mount --bind "$1/passwd" /etc/passwd && shift && exec "$@"'
+
+
+def accountKeys() -> str:
+    """
+    The lines of an C{authorized_keys} for all users' keys.
+    """
+    keys = (*userKeys().values(), *rareUserKeys().values())
+    return "".join(publicKeyLine(key) + "\n" for key in keys)
+
+
+def makeAccount(directory: Path) -> Path:
+    """
+    Make the account's files.
+
+    @param directory: the server's directory.
+    @return: what will be L{HOME}.
+    """
+    if os.geteuid() != 0:
+        reason = "the server wants an account of the machine, and to make one takes root"
+        if os.environ.get("CONCHLITE_INTEROP") == "require":
+            raise AssertionError(reason)
+        raise SkipTest(reason)
+    home = directory / "home"
+    ssh = home / ACCOUNT / ".ssh"
+    ssh.mkdir(parents=True)
+    (ssh / "authorized_keys").write_text(accountKeys())
+    for path in (ssh.parent, ssh, ssh / "authorized_keys"):
+        os.chown(path, _UID, _UID)
+        path.chmod(0o600 if path.is_file() else 0o700)
+    home.chmod(0o755)
+    entry = f"{ACCOUNT}:x:{_UID}:{_UID}::{HOME / ACCOUNT}:/bin/sh\n"
+    (directory / "passwd").write_text(Path("/etc/passwd").read_text() + entry)
+    return home
+
+
+def withAccount(directory: Path, arguments: Sequence[str]) -> list[str]:
+    """
+    The command that runs another one where the account is.
+
+    @param directory: what L{makeAccount} was given.
+    """
+    return [program("unshare"), "--mount", "/bin/sh", "-c", _SCRIPT, "sh", str(directory), *arguments]
