@@ -5,15 +5,21 @@ The reader is on the path of every byte that comes in. It keeps what the reactor
 read as it came until a whole packet is there, joins it once, and opens packets
 straight out of a view of that. A packet's length is judged before its bytes
 are waited for.
+
+Except in CBC mode: there, who has put a block of an earlier packet in the place
+of a packet's first would learn a part of what it says from where the error is
+noticed (CVE-2008-5161). So the reader goes on until as much has come as the
+largest packet has, spends on it what that would cost, and then says what it
+says of any packet that is not authentic.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from conchlite.algorithms.base import Opener, RandomBytes, Sealer
-from conchlite.error import BadPacketLength
+from conchlite.error import BadMAC, BadPacketLength
 from conchlite.limits import (
     MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION,
     MINIMUM_PACKET_LENGTH,
@@ -76,7 +82,7 @@ class PacketReader:
         it has not come whole.
 
         @raise BadPacketLength: its length or its padding is out of bounds.
-        @raise BadMAC: it is not authentic.
+        @raise BadMAC: it is not authentic, or in CBC mode anything else.
         """
         if self.waiting < self._wanted:
             return None
@@ -84,12 +90,22 @@ class PacketReader:
             self._join()
         opener = self._opener
         start = self._offset
-        if self._size is None:
-            self._wanted = self._size = self._measure(self._view[start : start + opener.headSize])
-            if self.waiting < self._size:
-                return None
-        end = start + self._size
-        packet = opener.open(self.sequence, self._view[start:end])
+        try:
+            if self._size is None:
+                self._wanted = self._size = self._measure(self._view[start : start + opener.headSize])
+                if self.waiting < self._size:
+                    return None
+            end = start + self._size
+            packet = opener.open(self.sequence, self._view[start:end])
+            # At least four bytes of padding, and at least one byte of payload.
+            if not MINIMUM_PADDING <= packet[0] <= len(packet) - 2:
+                raise BadPacketLength(f"padding of {packet[0]} bytes in a packet of {len(packet)}")
+        except (BadPacketLength, BadMAC):
+            if opener.discard is None:
+                raise
+            seen = opener.headSize if self._size is None else self._size
+            self.setOpener(_Discarder(opener.discard, seen, 4 + self.maximumLength + opener.tagSize))
+            return self.next()
         self._offset = end
         self.waiting -= self._size
         self.volume += self._size
@@ -97,9 +113,6 @@ class PacketReader:
         self._size = None
         self._wanted = opener.headSize
         self.sequence = (self.sequence + 1) & _SEQUENCE_MASK
-        # At least four bytes of padding, and at least one byte of payload.
-        if not MINIMUM_PADDING <= packet[0] <= len(packet) - 2:
-            raise BadPacketLength(f"padding of {packet[0]} bytes in a packet of {len(packet)}")
         return packet
 
     def _join(self) -> None:
@@ -121,6 +134,35 @@ class PacketReader:
         if (length + 4 - opener.clearSize) % opener.alignment:
             raise BadPacketLength(f"a packet_length of {length} bytes is not aligned")
         return 4 + length + opener.tagSize
+
+
+class _Discarder:
+    """
+    What takes an opener's place when it has met a bad packet: it lets nothing
+    be opened any more, and wants as much as the largest packet has to say so.
+    """
+
+    alignment = 8
+    clearSize = 0
+    tagSize = 0
+    discard = None
+
+    def __init__(self, discard: Callable[[int, memoryview], None], seen: int, size: int) -> None:
+        """
+        @param discard: the opener's.
+        @param seen: how many bytes of the packet the opener has worked on.
+        @param size: the size of the largest packet, tag included.
+        """
+        self._discard = discard
+        self._seen = seen
+        self.headSize = size
+
+    def packetLength(self, sequence: int, head: memoryview) -> int:
+        self._discard(sequence, head[self._seen :])
+        raise BadMAC("a packet is not authentic")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes:
+        raise BadMAC("a packet is not authentic")
 
 
 class PacketWriter:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,14 @@ MODES = (
     (b"chacha20-poly1305@openssh.com", None),
     (b"aes128-ctr", b"hmac-sha2-256"),
     (b"aes256-ctr", b"hmac-sha2-512-etm@openssh.com"),
+    (b"aes256-cbc", b"hmac-sha1-96"),
+    (b"3des-cbc", b"hmac-md5"),
+)
+
+CBC_MODES = tuple(
+    (cipher, mac)
+    for cipher in (b"aes128-cbc", b"aes192-cbc", b"aes256-cbc", b"3des-cbc")
+    for mac in (b"hmac-sha1", b"hmac-sha1-96", b"hmac-md5", b"hmac-sha2-256")
 )
 
 
@@ -50,6 +59,8 @@ class Pretending:
     """
     An opener whose packets all say that they have one length.
     """
+
+    discard = None
 
     def __init__(self, opener: Opener, length: int) -> None:
         self.headSize = opener.headSize
@@ -238,3 +249,128 @@ class PacketTests(SynchronousTestCase):
             reader.feed(data[i : i + 1])
             reader.next()
         self.assertLess(joined, 3 * len(data))
+
+
+class CountedContext:
+    """
+    A cipher context that counts bytes.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.count = 0
+
+    def update(self, data: memoryview) -> bytes:
+        self.count += len(data)
+        return self._context.update(data)
+
+
+class CountedMAC:
+    """
+    An HMAC that counts bytes.
+    """
+
+    def __init__(self, authenticator: Any) -> None:
+        self._authenticator = authenticator
+        self.count = 0
+
+    def tag(self, head: bytes, body: bytes) -> bytes:
+        self.count += len(head) + len(body)
+        return self._authenticator.tag(head, body)
+
+    def verify(self, head: bytes, body: bytes, tag: memoryview) -> None:
+        self.count += len(head) + len(body)
+        self._authenticator.verify(head, body, tag)
+
+
+class DiscardTests(SynchronousTestCase):
+    """
+    Row 11: CVE-2008-5161: in CBC mode without encrypt-then-MAC an error looks
+    the same wherever it is.
+    """
+
+    def forged(self, mode: tuple[bytes, bytes]) -> list[bytes]:
+        """
+        Packets whose length is too small, too large or not aligned, whose MAC
+        is wrong, near the beginning and far, and whose padding is.
+        """
+        found = []
+        for length in (0, 1, 8, 13, 35_008, 2**20, 2**32 - 1):
+            sealer, _ = ciphers(*mode)
+            found.append(sealer.seal(0, struct.pack(">LB", length, 4) + bytes(59)))
+        for length in (28, 1020, 34_988):
+            sealer, _ = ciphers(*mode)
+            sealed = bytearray(sealer.seal(0, struct.pack(">LB", length, 4) + bytes(length - 1)))
+            sealed[-1] ^= 1
+            found.append(bytes(sealed))
+        for padding in (0, 3, 27, 255):
+            sealer, _ = ciphers(*mode)
+            found.append(sealer.seal(0, struct.pack(">LB", 28, padding) + bytes(27)))
+        return found
+
+    def consumed(self, mode: tuple[bytes, bytes], data: bytes, maximum: int) -> int:
+        """
+        How many bytes it takes until the reader says what is wrong.
+        """
+        _, opener = ciphers(*mode)
+        reader = PacketReader(opener)
+        reader.maximumLength = maximum
+        tagSize = opener.tagSize
+        data = data.ljust(4 + maximum + tagSize + 100, b"\xa5")
+        # All but the last few in one piece, and those one by one.
+        start = 4 + maximum + tagSize - 3
+        reader.feed(data[:start])
+        for i in range(start, len(data)):
+            self.assertIsNone(reader.next())
+            reader.feed(data[i : i + 1])
+            try:
+                reader.next()
+            except BadMAC as error:
+                self.assertEqual((5, "a packet is not authentic"), (error.reason, str(error)))
+                return i + 1 - tagSize
+        raise AssertionError("nothing was noticed")
+
+    def test_bytesUntilTheError(self) -> None:
+        for mode in CBC_MODES:
+            for data in self.forged(mode):
+                self.assertEqual(35_004, self.consumed(mode, data, 35_000))
+        for data in self.forged(CBC_MODES[0]):
+            self.assertEqual(262_148, self.consumed(CBC_MODES[0], data, 262_144))
+
+    def test_work(self) -> None:
+        """
+        Whatever is wrong, as much is decrypted and authenticated.
+        """
+        for mode in CBC_MODES[::5]:
+            for data in self.forged(mode):
+                _, opener = ciphers(*mode)
+                context = opener._context = CountedContext(opener._context)
+                authenticator = opener._authenticator = CountedMAC(opener._authenticator)
+                reader = PacketReader(opener)
+                reader.feed(data.ljust(36_000, b"\xa5"))
+                self.assertRaises(BadMAC, reader.next)
+                # As the tag is decrypted or not, and the first block authenticated or not.
+                self.assertApproximates(35_004, context.count, 32)
+                self.assertApproximates(35_004, authenticator.count, 32)
+
+    def test_nothingComesBehind(self) -> None:
+        """
+        Good packets behind a bad one, or a second look, bring nothing.
+        """
+        sealer, opener = ciphers(*CBC_MODES[0])
+        reader = PacketReader(opener)
+        sealer.seal(0, struct.pack(">LB", 28, 10) + bytes(27))
+        writer = PacketWriter(sealer, seeded(1))
+        reader.feed(writer.seal([(b"x" * 1000,)] * 40))
+        for _ in range(3):
+            self.assertRaises(BadMAC, reader.next)
+
+    def test_authenticLengthsAreJudgedAtOnce(self) -> None:
+        """
+        With encrypt-then-MAC, where the length is in clear, nothing is waited for.
+        """
+        for macName in (b"hmac-sha1-etm@openssh.com", b"hmac-sha2-256-etm@openssh.com"):
+            _, opener = ciphers(b"aes128-cbc", macName)
+            reader = PacketReader(opener)
+            reader.feed(struct.pack(">L", 2**20) + bytes(60))
+            self.assertRaises(BadPacketLength, reader.next)
