@@ -49,11 +49,22 @@ MAXIMUM_EXTENSIONS = 64
 #: The most bytes that an mpint may have: a 16384-bit number and its sign.
 MAXIMUM_MPINT_SIZE = 16384 // 8 + 1
 
+#: The most strings that a list of strings may have.
+MAXIMUM_STRINGS = 256
+
 # The exchange of keys: conchlite.sansio.transportlayer.
 
 #: The most IGNORE, UNIMPLEMENTED and DEBUG messages that a peer may send
 #: between its KEXINIT and its NEWKEYS.
 MAXIMUM_NOISE_IN_EXCHANGE = 256
+
+# The host keys of a server: conchlite.ssh.hostkeyproof.
+
+#: The most host keys of which a client takes note.
+MAXIMUM_HOST_KEYS = 32
+
+#: How often a client may ask for proofs of them.
+MAXIMUM_PROOF_REQUESTS = 4
 
 # What waits for a peer: conchlite.ssh.transportbase.
 
@@ -66,6 +77,21 @@ MAXIMUM_UNREAD_ANSWERS = 256 * 1024
 #: How many bytes of a peer may wait, while a Deferred decides, before TCP is
 #: paused.
 MAXIMUM_WAITING = 64 * 1024
+
+# Connections without a login: conchlite.ssh.admission, conchlite.ssh.lograte.
+
+#: Of connections that have not logged in: from which number on new ones are
+#: closed, which percentage of them then, and from which number on all.
+STARTUPS = (10, 30, 100)
+
+#: The most connections of one address in their first exchange of keys.
+HANDSHAKES_PER_ADDRESS = 4
+
+#: The most bytes that a peer may send until the login is done.
+MAXIMUM_UNAUTHENTICATED_BYTES = 1024 * 1024
+
+#: The most lines in the log about the connections of one address, per second.
+MAXIMUM_LOG_LINES = 20
 
 # Time, in seconds: the defaults of the transport's attributes.
 

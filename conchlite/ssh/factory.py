@@ -4,6 +4,7 @@ A factory of server transports.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,10 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import RandomBytes
 from conchlite.error import ConchError
+from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
+from conchlite.ssh.admission import Admission
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transport import SSHServerTransport
@@ -31,6 +35,14 @@ class SSHFactory(Factory):
     @ivar publicKeys: the host keys: the key type's name to the public key.
     @ivar privateKeys: the key type's name to the private key.
     @cvar services: the name of a service to its class.
+    @ivar maxStartups: how many connections may be there that have not logged
+        in, as C{MaxStartups} of sshd_config(5): from the first number on new
+        ones are closed with the probability of the second, in percent, which
+        grows to a certainty at the third. L{None} for no limit.
+    @ivar maxHandshakesPerAddress: how many connections of one address (of an
+        IPv6 network of 64 bits) may be in their first exchange of keys; those
+        behind them wait. 0 for no limit.
+    @ivar randomBytes: what decides by lot.
     @ivar clock: what the transports' timers run on; L{None} for the reactor
         that each connection has.
     """
@@ -42,6 +54,10 @@ class SSHFactory(Factory):
     publicKeys: Mapping[bytes, Key]
     privateKeys: Mapping[bytes, Key]
     clock: IReactorTime | None = None
+    maxStartups: tuple[int, int, int] | None = STARTUPS
+    maxHandshakesPerAddress: int = HANDSHAKES_PER_ADDRESS
+    randomBytes: RandomBytes = staticmethod(os.urandom)
+    _admission: Admission | None = None
     services: ClassVar[Mapping[bytes, Callable[[], SSHService]]] = {
         b"ssh-userauth": SSHUserAuthServer,
         b"ssh-connection": SSHConnection,
@@ -54,6 +70,23 @@ class SSHFactory(Factory):
         @raise ConchError: there are none.
         """
         self._collectKeys()
+
+    def stopFactory(self) -> None:
+        """
+        Say in the log what is left to be said about those who connected.
+        """
+        if self._admission is not None:
+            self._admission.stop()
+
+    @property
+    def admission(self) -> Admission:
+        """
+        Who may come in, and when.
+        """
+        # Subclasses define __init__ without calling ours.
+        if self._admission is None:
+            self._admission = Admission(self)
+        return self._admission
 
     def _collectKeys(self) -> None:
         if not hasattr(self, "privateKeys"):

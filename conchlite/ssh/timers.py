@@ -55,12 +55,15 @@ class Timers:
 
     def connected(self) -> None:
         """
-        The connection is made: the handshake's time runs, and the login's.
+        The connection is made: the login's time runs.
         """
-        self._startHandshake()
         self._login = self._later(self._transport.loginTimeout, self._loginOver)
 
-    def _startHandshake(self) -> None:
+    def exchanging(self) -> None:
+        """
+        The versions and the first exchange of keys begin: the handshake's
+        time runs.
+        """
         self._handshake = self._later(self._transport.handshakeTimeout, self._handshakeOver)
 
     def verdictAwaited(self) -> None:
@@ -76,7 +79,7 @@ class Timers:
         """
         The host key was accepted: the handshake's time runs again.
         """
-        self._startHandshake()
+        self.exchanging()
 
     def peerJudges(self) -> None:
         """

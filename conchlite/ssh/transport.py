@@ -8,27 +8,45 @@ disconnect stand here too, as in Conch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
-from conchlite.error import ConchError, HostKeyRejected, PeerError, UnexpectedMessage, UnknownService, safe
+from conchlite.error import (
+    ConchError,
+    ConnectionEnded,
+    HostKeyRejected,
+    PeerError,
+    UnexpectedMessage,
+    UnknownService,
+    safe,
+)
 from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio import events
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration
 from conchlite.ssh.common import NS, asBytes
+from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner
+from conchlite.ssh.requests import Requests
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transportbase import SSHTransportBase as SSHTransportBase
 from conchlite.wire import numbers
+from conchlite.wire.connection import GlobalRequest
 from conchlite.wire.numbers import *  # noqa: F403
+from conchlite.wire.transport import KexInit
 from conchlite.wire.types import packNameList
 
 if TYPE_CHECKING:
-    from conchlite.ssh.keys import Fingerprint
+    from conchlite.ssh.admission import Admission
+    from conchlite.ssh.keys import Fingerprint, Key
+
+# What a client gets that is one too many: OpenSSH's words. There are no keys yet
+# that a DISCONNECT could be sent under.
+_TOO_MANY = b"Not allowed at this time\r\n"
 
 
 class SSHClientTransport(SSHTransportBase):
@@ -39,6 +57,8 @@ class SSHClientTransport(SSHTransportBase):
 
     role = Role.CLIENT
     isClient = True
+    # Whether an announcement of host keys has been read.
+    _announcementRead = False
     # The service that the server has accepted. One that has run must not be
     # started anew: authentication would send the password again.
     _accepted: SSHService | None = None
@@ -68,6 +88,61 @@ class SSHClientTransport(SSHTransportBase):
         services can be requested. To be overridden; it is called once.
         """
         raise NotImplementedError("override connectionSecure, and request a service there")
+
+    def hostKeysReceived(self, keys: Sequence[Key]) -> object:
+        """
+        The server has announced its host keys, and has proved that it owns
+        them (OpenSSH PROTOCOL section 2.5). To be overridden; as it stands it
+        does nothing, and then the server is not asked for proofs at all.
+
+        A program may remember these keys for the next time, where
+        L{verifyHostKey} accepted the server because of a key that it knew for
+        just this host: not where a pattern or a certificate stood for it.
+        Keys that it knows and that are not among these are out of use.
+
+        It is called at most once. In a later re-exchange the server may come
+        with any of these keys.
+
+        @param keys: the public keys, as announced. Those of types that are not
+            in C{supportedPublicKeys}, or too small, are not among them.
+        """
+        return None
+
+    def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
+        """
+        The answer to the announcement of host keys.
+        """
+        return self._hostKeysAnnounced if requestName == ANNOUNCEMENT else None
+
+    def _hostKeysAnnounced(self, data: bytes) -> bool:
+        overridden = getattr(self.hostKeysReceived, "__func__", None) is not _HOST_KEYS_RECEIVED
+        if self._announcementRead or not overridden or not isinstance(self.service, Requests):
+            return False
+        self._announcementRead = True
+        learner = Learner(self.sessionID, self._layer.acceptedHostKeys, self.supportedPublicKeys)
+        learner.announced(data, self.minimumRSABits)
+        if learner.unknown:
+            asked = self.service.sendGlobalRequest(PROOF, learner.question(), wantReply=True)
+            proved = cast("Deferred[bytes]", asked).addCallback(learner.verify, self._verifySignature)
+        else:
+            proved = succeed(None)
+        proved.addCallback(lambda _: self._hostKeysProved(learner))
+        proved.addErrback(self._ebProofs)
+        return True
+
+    def _hostKeysProved(self, learner: Learner) -> Deferred[object]:
+        self._layer.addAcceptedHostKeys([key.blob() for key in learner.unknown])
+        return maybeDeferred(self.hostKeysReceived, learner.keys)
+
+    def _ebProofs(self, failure: Failure) -> None:
+        if not failure.check(ConchError):
+            self._log.failure("hostKeysReceived failed", failure)
+        elif not self._closing:
+            self._log.warn(
+                "{peer} announced host keys and did not prove that it owns them: {error}",
+                peer=self._peerText(),
+                error=failure.value,
+            )
 
     def requestService(self, instance: SSHService) -> None:
         """
@@ -127,12 +202,18 @@ class SSHClientTransport(SSHTransportBase):
         self.setService(instance)
 
 
+# What a program's own hostKeysReceived takes the place of.
+_HOST_KEYS_RECEIVED = SSHClientTransport.hostKeysReceived
+
+
 class SSHServerTransport(SSHTransportBase):
     """
     The server's end. Its factory has the host keys and the services.
 
     @cvar acceptedSignatures: the signature algorithms that users may sign
         with, as C{server-sig-algs} announces them (RFC 8308 section 3.1).
+    @cvar announceHostKeys: tell clients that have logged in all the host keys,
+        and prove on request that they are ours (OpenSSH PROTOCOL section 2.5).
     """
 
     role = Role.SERVER
@@ -144,6 +225,56 @@ class SSHServerTransport(SSHTransportBase):
     supportedCompressions: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.compressions)
     loginTimeout = LOGIN_SECONDS
     acceptedSignatures: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
+    announceHostKeys = True
+    _owner: Owner | None = None
+
+    # The factory's, from the connection to its end.
+    _admission: Admission | None = None
+
+    def _start(self) -> None:
+        # A factory that is written from scratch may have none.
+        self._admission = getattr(self.factory, "admission", None)
+        if self._admission is None:
+            super()._start()
+            return
+        if not self._admission.arrived(self):
+            self.closeReason = Failure(ConnectionEnded("too many clients have not logged in"))
+            self._tcp().write(_TOO_MANY)
+            self._close()
+            return
+        self._timers.connected()
+        itsTurn = self._admission.turn(self)
+        if itsTurn is None:
+            self._begin()
+        else:
+            # Nothing is read, and so nothing held, until then.
+            self._tcpPaused = True
+            self._tcp().pauseProducing()
+            self.pauseWhile(itsTurn.addCallback(self._cbTurn))
+
+    def _cbTurn(self, ignored: None) -> None:
+        if not self._closing:
+            self._begin()
+
+    def _loggedIn(self) -> None:
+        if self._admission is not None:
+            self._admission.loggedIn(self)
+
+    def _maySay(self) -> bool:
+        if self._admission is None or self._authenticated:
+            return True
+        return self._admission.maySay(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The connection ended: make room for another one, stop the service, log
+        the user out.
+        """
+        try:
+            super().connectionLost(reason)
+        finally:
+            if self._admission is not None:
+                self._admission.left(self)
 
     def _configuration(self) -> Configuration:
         publicKeys = self.factory.publicKeys
@@ -165,6 +296,48 @@ class SSHServerTransport(SSHTransportBase):
             self.allowTerrapin,
         )
 
+    def setService(self, service: SSHService) -> None:
+        """
+        Make C{service} the one that gets the messages from 50 on; the first
+        connection of a client that has logged in begins with our host keys.
+        """
+        super().setService(service)
+        if self._owner is None and self.isAuthenticated and asBytes(service.name) == b"ssh-connection":
+            keys = self.announcedHostKeys()
+            self._owner = Owner(keys, self.sessionID, self._acceptedAlgorithms())
+            if keys:
+                announcement = GlobalRequest(ANNOUNCEMENT, False, self._owner.announcement())
+                self.sendPacket(numbers.MSG_GLOBAL_REQUEST, announcement.pack())
+
+    def announcedHostKeys(self) -> Mapping[bytes, Key]:
+        """
+        The host keys that clients are told after the login. To be overridden
+        by a server that has others in store: clients that take note of them
+        will know them when they take the place of those in use.
+
+        @return: host key blob to the private key, which signs; empty for no
+            announcement.
+        """
+        if not self.announceHostKeys:
+            return {}
+        publicKeys, privateKeys = self.factory.publicKeys, self.factory.privateKeys
+        return {publicKeys[name].blob(): key for name, key in privateKeys.items() if name in publicKeys}
+
+    def _acceptedAlgorithms(self) -> Sequence[bytes]:
+        negotiated = self.negotiated
+        if negotiated is None:
+            return ()
+        # As OpenSSH does: RSA keys sign as they did in the exchange, if it was
+        # by one of them.
+        offer = KexInit.unpackPayload(self.otherKexInitPayload)
+        return (negotiated.hostKey, *offer.serverHostKeyAlgorithms)
+
+    def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
+        """
+        The answer to a request for proof of host keys.
+        """
+        return self._owner.prove if self._owner is not None and requestName == PROOF else None
+
     def _signatureWanted(self, event: events.SignatureWanted) -> None:
         key = self.factory.privateKeys[catalogue.keyTypeOfSignature(event.algorithm)]
         signature: Deferred[bytes] = maybeDeferred(key.sign, event.data, event.algorithm)
@@ -182,6 +355,8 @@ class SSHServerTransport(SSHTransportBase):
             self.failProtocol(error)
         else:
             self._tellWritable()
+            if self._admission is not None:
+                self._admission.exchanged(self)
 
     def _ebSigned(self, failure: Failure) -> None:
         self._log.failure("signing with the host key failed", failure)

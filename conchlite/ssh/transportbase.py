@@ -38,6 +38,7 @@ from conchlite.limits import (
     EXCHANGE_SECONDS,
     HANDSHAKE_SECONDS,
     MAXIMUM_HELD_ANSWERS,
+    MAXIMUM_UNAUTHENTICATED_BYTES,
     MAXIMUM_UNREAD_ANSWERS,
     MAXIMUM_WAITING,
 )
@@ -129,6 +130,7 @@ class SSHTransportBase(TransportSending, Protocol):
 
     _holds = 0
     _tcpPaused = False
+    _unauthenticatedBytes = 0
     _authenticated = False
     _abortCall: IDelayedCall | None = None
     _timers: Timers
@@ -148,8 +150,7 @@ class SSHTransportBase(TransportSending, Protocol):
 
     def connectionMade(self) -> None:
         """
-        Say who we are, and begin the first key exchange, without waiting for
-        the peer to do so.
+        Begin, without waiting for the peer to do so.
         """
         tcp = self._tcp()
         if self.clock is None:
@@ -161,7 +162,17 @@ class SSHTransportBase(TransportSending, Protocol):
         self.peerExtensions = {}
         self._layer = TransportLayer(self.role, self._configuration(), self.randomBytes)
         self._timers = Timers(self)
+        self._start()
+
+    def _start(self) -> None:
         self._timers.connected()
+        self._begin()
+
+    def _begin(self) -> None:
+        """
+        Say who we are, and begin the first key exchange.
+        """
+        self._timers.exchanging()
         self._layer.start()
         self.sendKexInit()
         self._flush()
@@ -201,12 +212,20 @@ class SSHTransportBase(TransportSending, Protocol):
             return
         self._timers.heard = True
         try:
+            if not self._authenticated:
+                self._countBytes(len(data))
             self._perform(self._layer.feed(data))
         except PeerError as error:
-            self._layer.refuseVersion(error.answer.encode("ascii"))
+            if self._layer.phase is Phase.VERSION:
+                self._layer.refuseVersion(error.answer.encode("ascii"))
             self.failProtocol(error)
             return
         self._parse()
+
+    def _countBytes(self, size: int) -> None:
+        self._unauthenticatedBytes += size
+        if self._unauthenticatedBytes > MAXIMUM_UNAUTHENTICATED_BYTES:
+            raise UnexpectedMessage(f"more than {MAXIMUM_UNAUTHENTICATED_BYTES} bytes without a login")
 
     def _parse(self) -> None:
         """
@@ -317,10 +336,8 @@ class SSHTransportBase(TransportSending, Protocol):
         The peer broke the protocol: say so, once, and end.
         """
         if not self._closing:
-            self._log.warn(
-                "{peer} broke the protocol: {error}",
-                peer=self._peerText(),
-                error=f"{type(error).__name__}: {error}",
+            self._say(
+                self._log.warn, "{peer} broke the protocol: {error}", error=f"{type(error).__name__}: {error}"
             )
         self.end(error, error.reason, error.answer.encode("ascii"))
 
@@ -351,9 +368,9 @@ class SSHTransportBase(TransportSending, Protocol):
         desc = asBytes(desc)
         if self.closeReason is None:
             self.closeReason = Failure(Disconnected(reason, desc))
-        self._log.info(
+        self._say(
+            self._log.info,
             "disconnecting from {peer}: {reason} ({name}): {text}",
-            peer=self._peerText(),
             reason=reason,
             name=numbers.disconnectName(reason),
             text=safe(desc),
@@ -436,3 +453,9 @@ class SSHTransportBase(TransportSending, Protocol):
             self._authenticated = True
             self._layer.authenticated()
             self._timers.authenticated()
+            self._loggedIn()
+
+    def _loggedIn(self) -> None:
+        """
+        The login is done.
+        """

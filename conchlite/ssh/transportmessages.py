@@ -9,7 +9,7 @@ C{receive} methods.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -65,6 +65,26 @@ class TransportMessages(TransportFacts):
 
     def _close(self) -> None:
         raise NotImplementedError
+
+    def _maySay(self) -> bool:
+        """
+        Whether one more line in the log may be about this connection.
+        """
+        return True
+
+    def _say(self, log: Callable[..., None], line: str, /, **fields: object) -> None:
+        """
+        Log a line that the peer can bring about as often as it connects.
+        """
+        if self._maySay():
+            log(line, peer=self._peerText(), **fields)
+
+    def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
+        """
+        What answers a global request that is about the transport; L{None} if
+        it is not.
+        """
+        return None
 
     def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
         """
@@ -175,7 +195,7 @@ class TransportMessages(TransportFacts):
         self._heldAnswers = 0
         self._timers.newKeys()
         if event.first:
-            self._log.info("{peer} secured: {negotiated}", peer=self._peerText(), negotiated=self.negotiated)
+            self._say(self._log.info, "{peer} secured: {negotiated}", negotiated=self.negotiated)
             self._secured()
 
     def _secured(self) -> None:
@@ -213,9 +233,9 @@ class TransportMessages(TransportFacts):
         @param reasonCode: why, RFC 4253 section 11.1.
         @param description: the peer's words for it.
         """
-        self._log.info(
+        self._say(
+            self._log.info,
             "{peer} disconnected: {reason} ({name}): {text}",
-            peer=self._peerText(),
             reason=reasonCode,
             name=numbers.disconnectName(reasonCode),
             text=safe(description),

@@ -72,7 +72,11 @@ class SecurityTests(SynchronousTestCase):
         wrong = []
         for what, limit, where in table:
             number, _, unit = limit.partition(" ")
-            said = float(number.replace(",", "")) * _UNITS.get(unit, 1)
+            said: object
+            if ":" in number:
+                said = tuple(map(int, number.split(":")))
+            else:
+                said = float(number.replace(",", "")) * _UNITS.get(unit, 1)
             if named(where.strip("`")) != said:
                 wrong.append(f"{what}: {limit}, but {where} is {named(where.strip('`'))}")
         self.assertEqual([], wrong)

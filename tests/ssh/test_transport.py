@@ -335,8 +335,10 @@ class UnreadTests(SynchronousTestCase):
 
     def test_read(self) -> None:
         """
-        One that reads now and then may ask as much as it likes.
+        One that has logged in, and reads now and then, may ask as much as it
+        likes.
         """
+        self.link.server.isAuthenticated = True
         for _ in range(10):
             self.ask(4)
             self.tcp.resumeProducing()
