@@ -25,9 +25,14 @@ PSEUDO_ALGORITHMS = frozenset(
     )
 )
 
-# What an attacker can cut from unnoticed where sequence numbers are not reset
-# (CVE-2023-48795): ciphers whose state does not depend on the packets before.
-_TERRAPIN_CIPHERS = frozenset((b"chacha20-poly1305@openssh.com",))
+# Of each kind, what AlgorithmSet and what the transports call its list.
+_LISTS = {
+    "key exchange": ("keyExchanges", "supportedKeyExchanges"),
+    "host key": ("signatures", "supportedPublicKeys"),
+    "encryption": ("ciphers", "supportedCiphers"),
+    "MAC": ("macs", "supportedMACs"),
+    "compression": ("compressions", "supportedCompressions"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,8 @@ def negotiate(role: Role, client: KexInit, server: KexInit, strict: bool) -> Neg
         for name in ofClient:
             if name in ofServer:
                 return name
-        if role is Role.CLIENT:
-            raise NoCommonAlgorithm(kind, ofClient, ofServer)
-        raise NoCommonAlgorithm(kind, ofServer, ofClient)
+        ours, theirs = (ofClient, ofServer) if role is Role.CLIENT else (ofServer, ofClient)
+        raise NoCommonAlgorithm(kind, ours, theirs, _advice(role, kind, ours, theirs))
 
     def mac(cipherName: bytes, ofClient: Sequence[bytes], ofServer: Sequence[bytes]) -> bytes | None:
         if catalogue.cipher(cipherName).hasOwnMAC:
@@ -166,12 +170,50 @@ def checkStrictness(negotiated: NegotiatedAlgorithms) -> None:
     """
     if negotiated.strict:
         return
-    for name in (negotiated.cipherClientToServer, negotiated.cipherServerToClient):
-        if name in _TERRAPIN_CIPHERS:
+    for name, mac in (
+        (negotiated.cipherClientToServer, negotiated.macClientToServer),
+        (negotiated.cipherServerToClient, negotiated.macServerToClient),
+    ):
+        if _isOpenToTerrapin(name, mac):
+            together = name if mac is None else name + b" with " + mac
             raise StrictKexRequired(
-                f"{name.decode('ascii')} with a peer that does no strict key exchange is open to "
+                f"{together.decode('ascii')} with a peer that does no strict key exchange is open to "
                 "CVE-2023-48795; set allowTerrapin to use it all the same"
             )
+
+
+def _isOpenToTerrapin(cipher: bytes, mac: bytes | None) -> bool:
+    """
+    Whether packets can be cut off the beginning unnoticed where sequence
+    numbers are not reset (CVE-2023-48795): the state of chacha20-poly1305 does
+    not depend on what came before; CBC loses but a block, which is noticed
+    only where the MAC is that of the clear text.
+    """
+    if cipher.endswith(b"-cbc"):
+        return mac is not None and catalogue.mac(mac).encryptThenMAC
+    return cipher == b"chacha20-poly1305@openssh.com"
+
+
+def _advice(role: Role, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes]) -> str:
+    """
+    What a person can do who wants to talk to this peer all the same; nothing
+    if there is nothing.
+    """
+    family, attribute = _LISTS[kind]
+    names = catalogue.known(family, theirs)
+    if kind == "host key" and role is Role.SERVER:
+        # Adding a name gives us no key.
+        types = {catalogue.keyTypeOfSignature(name) for name in ours}
+        names = tuple(name for name in names if catalogue.keyTypeOfSignature(name) in types)
+    if not names:
+        return ""
+    name = names[0].decode("ascii")
+    if names[0] in catalogue.LEGACY_NAMES:
+        return (
+            f"{name} is legacy, and off here: to use it all the same, add it to {attribute}, or "
+            "set algorithms = conchlite.algorithms.catalogue.LEGACY"
+        )
+    return f"{name} is known, but not offered here: to use it, add it to {attribute}"
 
 
 def _real(names: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -139,6 +139,21 @@ class NegotiateTests(SynchronousTestCase):
             checkStrictness(replace(each, strict=True))
         checkStrictness(replace(one, cipherServerToClient=safe))
 
+    def test_terrapinCBC(self) -> None:
+        """
+        Row 20: CBC with a MAC of what is encrypted is refused likewise, and
+        with a MAC of the clear text it is not.
+        """
+        macs = (b"hmac-sha2-256-etm@openssh.com", b"hmac-sha2-256")
+        for cipher in (b"aes128-cbc", b"aes192-cbc", b"aes256-cbc", b"3des-cbc"):
+            offers = [make(ciphers=(cipher,), macs=macs) for make in (clientOffer, serverOffer)]
+            agreed = negotiate(Role.CLIENT, *offers, False)
+            covered = {"macClientToServer": macs[1], "macServerToClient": macs[1]}
+            for each in (agreed, *(replace(agreed, **{name: covered[name]}) for name in covered)):
+                self.assertRaises(StrictKexRequired, checkStrictness, each)
+                checkStrictness(replace(each, strict=True))
+            checkStrictness(replace(agreed, **covered))
+
     def test_guesses(self) -> None:
         """
         security.md row 26: a guess is wrong if the method or the host key is.
