@@ -294,17 +294,19 @@ class Requests(SSHService):
         """
         The peer sent a global request: the avatar is asked, or, where there is
         none, the method C{global_} with the name behind it and C{_} for what
-        is not a letter or a digit.
+        is not a letter or a digit. What is about host keys the transport
+        answers, unless there is such a method.
 
         @return: false to refuse; true to agree; a tuple of a true value and
             the bytes that belong to the reply; or a Deferred of one of these.
             An exception refuses.
         """
         avatar = self.transport.avatar
-        if avatar is not None:
-            return avatar.gotGlobalRequest(globalType, data)
-        method = methodFor(self, "global_", globalType)
-        return False if method is None else method(data)
+        method = methodFor(self, "global_", globalType) if avatar is None else None
+        method = method or self.transport.globalRequestMethod(globalType)
+        if method is not None:
+            return method(data)
+        return False if avatar is None else avatar.gotGlobalRequest(globalType, data)
 
     def _globalDecided(self, result: object, reply: Reply[tuple[int, bytes]] | None) -> None:
         answer = (numbers.MSG_REQUEST_FAILURE, b"")

@@ -13,7 +13,7 @@ import struct
 from conchlite.error import MalformedMessage
 from conchlite.wire import numbers
 from conchlite.wire.codec import Message, Structure
-from conchlite.wire.types import Boolean, Buffer, Rest, String, UInt32
+from conchlite.wire.types import Boolean, Buffer, Rest, String, Strings, UInt32
 
 
 class GlobalRequest(Message):
@@ -240,6 +240,33 @@ class SignalRequest(Structure):
     """
 
     signalName: String
+
+
+class HostKeys(Structure):
+    """
+    C{hostkeys-00@openssh.com} and C{hostkeys-prove-00@openssh.com}, OpenSSH
+    PROTOCOL section 2.5: blobs of host keys.
+    """
+
+    hostKeys: Strings
+
+
+class HostKeyProofs(Structure):
+    """
+    The answer to C{hostkeys-prove-00@openssh.com}: signature blobs.
+    """
+
+    signatures: Strings
+
+
+class HostKeyProof(Structure):
+    """
+    What is signed there.
+    """
+
+    requestName: String
+    sessionID: String
+    hostKey: String
 
 
 class ExitStatus(Structure):

@@ -18,6 +18,7 @@ from conchlite.limits import (
     MAXIMUM_MPINT_SIZE,
     MAXIMUM_NAME_LIST_SIZE,
     MAXIMUM_NAMES,
+    MAXIMUM_STRINGS,
 )
 
 Buffer = bytes | bytearray | memoryview
@@ -77,6 +78,13 @@ def packExtensions(extensions: Mapping[bytes, bytes]) -> bytes:
     for name, value in extensions.items():
         parts += (packString(name), packString(value))
     return b"".join(parts)
+
+
+def packStrings(strings: Iterable[bytes]) -> bytes:
+    """
+    Strings, one behind the other.
+    """
+    return b"".join(map(packString, strings))
 
 
 class Reader:
@@ -176,6 +184,17 @@ class Reader:
             raise MalformedMessage(f"{self._what}: {count} extensions")
         return {self.string(): self.string() for _ in range(count)}
 
+    def strings(self) -> tuple[bytes, ...]:
+        """
+        All that is left, as strings.
+        """
+        found: list[bytes] = []
+        while self.remaining():
+            if len(found) >= MAXIMUM_STRINGS:
+                raise MalformedMessage(f"{self._what} has more than {MAXIMUM_STRINGS} strings")
+            found.append(self.string())
+        return tuple(found)
+
     def rest(self) -> bytes:
         return bytes(self._take(self.remaining()))
 
@@ -215,6 +234,8 @@ String = Annotated[bytes, FieldType(packString, Reader.string)]
 MPInt = Annotated[int, FieldType(packMPInt, Reader.mpint)]
 NameList = Annotated[tuple[bytes, ...], FieldType(packNameList, Reader.nameList)]
 Extensions = Annotated[Mapping[bytes, bytes], FieldType(packExtensions, Reader.extensions)]
+#: All that is left, as strings.
+Strings = Annotated[tuple[bytes, ...], FieldType(packStrings, Reader.strings)]
 #: The 16 random bytes of a KEXINIT.
 Cookie = Annotated[bytes, _fixed(16)]
 #: All that is left: what the message's type, method or name gives a meaning.

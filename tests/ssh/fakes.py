@@ -70,6 +70,9 @@ class FakeTransport:
     def canWrite(self) -> bool:
         return self.closeReason is None and not self.held and self.outboxSize <= self.capacity
 
+    def globalRequestMethod(self, requestName: bytes) -> None:
+        return None
+
     def sendPacket(self, messageType: int, payload: bytes) -> None:
         if self.closeReason is None:
             self.outbox.append((messageType, bytes(payload)))

@@ -32,11 +32,14 @@ _STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     types.MPInt: st.integers(-(2**70), 2**70),
     types.NameList: _NAMES,
     types.Extensions: st.dictionaries(st.binary(min_size=1, max_size=8), st.binary(max_size=8), max_size=3),
+    types.Strings: st.lists(st.binary(max_size=12), max_size=4).map(tuple),
     types.Cookie: st.binary(min_size=16, max_size=16),
     types.Rest: st.binary(max_size=40),
     types.Secret: st.binary(max_size=40),
     types.SecretRest: st.binary(max_size=40),
 }
+# What takes all that is left.
+_RESTS = (types.Rest.__metadata__[0], types.SecretRest.__metadata__[0])
 _BY_FIELD = {annotation.__metadata__[0]: strategy for annotation, strategy in _STRATEGIES.items()}
 
 
@@ -59,6 +62,7 @@ def example(cls: type[Structure]) -> Structure:
         types.MPInt: 2**40,
         types.NameList: (b"one", b"two"),
         types.Extensions: {b"name": b"value"},
+        types.Strings: (b"one", b"two"),
         types.Cookie: bytes(range(16)),
         types.Rest: b"rest",
         types.Secret: b"hunter2",
@@ -90,15 +94,18 @@ class DeclarationTests(SynchronousTestCase):
     def test_everyTruncation(self) -> None:
         """
         security.md row 14: a message cut anywhere is malformed, unless its
-        last field is all that is left and the cut is within that.
+        last field is all that is left and the cut is within that, or between
+        two strings of it.
         """
         for cls in DECLARED:
             whole = example(cls).pack()
             fields = codec._fieldsOf(cls)
             last = fields[-1][1] if fields else None
-            rest = last in (types.Rest.__metadata__[0], types.SecretRest.__metadata__[0])
+            rest = last in _RESTS
             fixed = len(whole) - (len(last.pack(getattr(example(cls), fields[-1][0]))) if rest else 0)
-            for size in range(fixed):
+            strings = last is types.Strings.__metadata__[0]
+            between = {len(whole[: -len(types.packString(b"two"))]), 0} if strings else set()
+            for size in sorted(set(range(fixed)) - between):
                 with self.assertRaises(MalformedMessage):
                     cls.unpack(whole[:size])
 
@@ -106,7 +113,7 @@ class DeclarationTests(SynchronousTestCase):
         for cls in DECLARED:
             fields = codec._fieldsOf(cls)
             last = fields[-1][1] if fields else None
-            if last not in (types.Rest.__metadata__[0], types.SecretRest.__metadata__[0]):
+            if last not in _RESTS:
                 with self.assertRaises(MalformedMessage):
                     cls.unpack(example(cls).pack() + b"\x00")
 

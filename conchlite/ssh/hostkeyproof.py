@@ -1,0 +1,177 @@
+"""
+The host keys that a server has besides the one it came with: OpenSSH's
+PROTOCOL, section 2.5.
+
+After the login a server announces all its keys (C{hostkeys-00@openssh.com}).
+A client that wants to know them asks for proof that the server owns them
+(C{hostkeys-prove-00@openssh.com}): a signature of each over this session's
+identifier. Before that an announcement is worth nothing: a server could name
+keys of others, and so have clients believe them of it. So keys can be replaced by better ones, or by the next
+ones, without anybody being asked to believe something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.defer import FirstError, gatherResults, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from conchlite.error import BadSignature, ConchError, MalformedMessage, safe
+from conchlite.limits import MAXIMUM_HOST_KEYS, MAXIMUM_PROOF_REQUESTS
+from conchlite.wire.connection import HostKeyProof, HostKeyProofs, HostKeys
+from conchlite.wire.kex import SignatureBlob
+
+if TYPE_CHECKING:
+    from conchlite.ssh.keys import Key
+
+#: The names of the two global requests.
+ANNOUNCEMENT = b"hostkeys-00@openssh.com"
+PROOF = b"hostkeys-prove-00@openssh.com"
+
+#: What a signature is asked of: algorithm, host key, signature, data. It
+#: raises if the signature is not good.
+VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
+
+
+def signedData(sessionID: bytes, hostKey: bytes) -> bytes:
+    """
+    What the owner of a host key signs to prove it.
+    """
+    return HostKeyProof(PROOF, sessionID, hostKey).pack()
+
+
+class Owner:
+    """
+    The server's half, for one connection.
+    """
+
+    _log = Logger()
+
+    def __init__(self, keys: Mapping[bytes, Key], sessionID: bytes, accepted: Sequence[bytes]) -> None:
+        """
+        @param keys: host key blob to the private key.
+        @param accepted: the signature algorithms that both sides accept, the
+            one of the connection's own exchange first.
+        """
+        self._keys = keys
+        self._sessionID = sessionID
+        self._accepted = accepted
+        self._requests = 0
+
+    def announcement(self) -> bytes:
+        """
+        What the announcement says.
+        """
+        return HostKeys(tuple(self._keys)).pack()
+
+    def prove(self, data: bytes) -> object:
+        """
+        Answer a request for proof. It is refused as a whole when it names a
+        key that was not announced, or one twice; and so is one that comes when
+        there were many: each makes the server work.
+
+        @return: a Deferred of true and the signatures, or false.
+        @raise MalformedMessage: C{data} is no list of keys.
+        """
+        self._requests += 1
+        wanted = HostKeys.unpack(data).hostKeys
+        if self._requests > MAXIMUM_PROOF_REQUESTS or len(set(wanted)) != len(wanted):
+            return False
+        if not wanted or not self._keys.keys() >= set(wanted):
+            return False
+        signing = [
+            maybeDeferred(self._keys[blob].sign, signedData(self._sessionID, blob), self._algorithm(blob))
+            for blob in wanted
+        ]
+        return gatherResults(signing, consumeErrors=True).addCallbacks(_packProofs, self._ebProve)
+
+    def _algorithm(self, blob: bytes) -> bytes:
+        known: Sequence[bytes] = self._keys[blob].supportedSignatureAlgorithms()
+        for name in self._accepted:
+            if name in known:
+                return name
+        return known[0]
+
+    def _ebProve(self, failure: Failure) -> bool:
+        first = cast(FirstError, failure.value)
+        self._log.failure("proving a host key failed", first.subFailure)
+        return False
+
+
+def _packProofs(signatures: list[bytes]) -> tuple[bool, bytes]:
+    return True, HostKeyProofs(tuple(signatures)).pack()
+
+
+class Learner:
+    """
+    The client's half, for one announcement.
+
+    @ivar keys: the announced keys that are of use here.
+    @ivar unknown: those among them that need a proof.
+    """
+
+    _log = Logger()
+
+    def __init__(self, sessionID: bytes, known: Sequence[bytes], algorithms: Sequence[bytes]) -> None:
+        """
+        @param known: the blobs of the keys that were proved in the exchange of
+            keys.
+        @param algorithms: the signature algorithms of host keys that are
+            accepted.
+        """
+        self._sessionID = sessionID
+        self._known = known
+        self._algorithms = algorithms
+        self.keys: list[Key] = []
+        self.unknown: list[Key] = []
+
+    def announced(self, data: bytes, minimumRSABits: int) -> None:
+        """
+        Read the announcement. As OpenSSH does, keys that cannot be read, that
+        are of a type that is not accepted, or too small, are left out; so are
+        certificates.
+
+        @raise MalformedMessage: it is no list of keys.
+        @raise ConchError: it has too many, or one twice.
+        """
+        from conchlite.ssh.keys import Key
+
+        blobs = HostKeys.unpack(data).hostKeys
+        if len(blobs) > MAXIMUM_HOST_KEYS or len(set(blobs)) != len(blobs):
+            raise ConchError(f"{len(blobs)} host keys were announced: too many, or one of them twice")
+        for blob in blobs:
+            try:
+                key = Key.fromString(blob, "blob")
+                key.checkSize(minimumRSABits)
+            except ConchError as error:
+                self._log.debug("an announced host key is left out: {error}", error=error)
+                continue
+            if any(name in self._algorithms for name in key.supportedSignatureAlgorithms()):
+                self.keys.append(key)
+                if key.blob() not in self._known:
+                    self.unknown.append(key)
+
+    def question(self) -> bytes:
+        """
+        What is asked of the server.
+        """
+        return HostKeys(tuple(key.blob() for key in self.unknown)).pack()
+
+    def verify(self, answer: bytes, verifySignature: VerifySignature) -> None:
+        """
+        Check the proofs: returns if all of them are good.
+
+        @raise PeerError: one is not.
+        """
+        signatures = HostKeyProofs.unpack(answer).signatures
+        if len(signatures) != len(self.unknown):
+            raise MalformedMessage(f"{len(signatures)} proofs for {len(self.unknown)} host keys")
+        for key, signature in zip(self.unknown, signatures, strict=True):
+            blob = key.blob()
+            algorithm = SignatureBlob.unpack(signature).algorithm
+            if algorithm not in self._algorithms or algorithm not in key.supportedSignatureAlgorithms():
+                raise BadSignature(f"a {safe(algorithm)} signature to prove a host key")
+            verifySignature(algorithm, blob, signature, signedData(self._sessionID, blob))
