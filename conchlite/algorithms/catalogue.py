@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -37,6 +38,8 @@ _KEY_EXCHANGES = {
     b"mlkem768nistp256-sha256": "kex.mlkem:MLKEM768NISTP256",
     b"mlkem1024nistp384-sha384": "kex.mlkem:MLKEM1024NISTP384",
     b"curve448-sha512": "kex.curve448:CURVE448",
+    b"sntrup761x25519-sha512": "kex.sntrup761x25519:SNTRUP761X25519",
+    b"sntrup761x25519-sha512@openssh.com": "kex.sntrup761x25519:SNTRUP761X25519",
     b"diffie-hellman-group-exchange-sha256": "kex.groupexchange:GROUP_EXCHANGE_SHA256",
     b"diffie-hellman-group16-sha512": "kex.finitefield:GROUP16_SHA512",
     b"diffie-hellman-group18-sha512": "kex.finitefield:GROUP18_SHA512",
@@ -265,6 +268,23 @@ def mac(name: bytes) -> MAC:
     @raise UsageError: there is no such MAC.
     """
     return cast(MAC, _find(_MACS, "MAC", name))
+
+
+def known(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
+    """
+    Those of C{names} that could be used here, the most preferred first.
+
+    @param family: an attribute of L{AlgorithmSet}.
+    """
+    tables: dict[str, Iterable[bytes]] = {
+        "keyExchanges": available(tuple(_KEY_EXCHANGES)),
+        "signatures": (*_KEY_TYPE_OF_SIGNATURE, *_KEY_TYPES),
+        "ciphers": _CIPHERS,
+        "macs": _MACS,
+        "compressions": compressions(),
+    }
+    ordered = dict.fromkeys((*getattr(LEGACY, family), *tables[family]))
+    return tuple(name for name in ordered if name in names and name in tables[family])
 
 
 def compression(name: bytes) -> Compression | None:
