@@ -250,6 +250,7 @@ class ServerMatrix(Matrix):
         return learnt.server.port
 
     async def connect(self, cell: Cell | None = None, **attributes) -> Client:
+        port = await self.port()
         key = userKeyFor(cell and cell.forces("userSignatures"))
         login = Login(
             self.peer.user or userName(),
@@ -259,7 +260,7 @@ class ServerMatrix(Matrix):
             knownHostKeys=frozenset(self.peer.hostKeyBlobs()),
             attributes=attributes,
         )
-        return await Client.connect(self, reactor, await self.port(), login)
+        return await Client.connect(self, reactor, port, login)
 
     async def probe(self) -> Offer:
         client = await self.connect(allowTerrapin=True)

@@ -29,6 +29,8 @@ MODULES = (
     "test_openssh_server",
     "test_openssh_client",
     "test_dropbear",
+    "test_tinyssh",
+    "test_putty",
     "test_ourselves",
 )
 
