@@ -193,6 +193,23 @@ def _names(names: Sequence[bytes]) -> str:
 
 class FlowControlViolation(PeerError):
     """
+class KeysWornOut(PeerError):
+    """
+    Keys that have protected all that they may, and a peer that exchanges no
+    new ones (RFC 4344 section 3.1).
+    """
+
+    answer = "keys are worn out"
+
+
+class TooManyRenewals(PeerError):
+    """
+    A peer that begins one key re-exchange after the other.
+    """
+
+    answer = "too many key exchanges"
+
+
     Channel data beyond the window or the packet size, or a window beyond 2^32 - 1.
     """
 

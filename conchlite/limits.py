@@ -66,6 +66,24 @@ MAXIMUM_HOST_KEYS = 32
 #: How often a client may ask for proofs of them.
 MAXIMUM_PROOF_REQUESTS = 4
 
+#: The most packets under one key, in each direction; new keys are due with
+#: half as many.
+MAXIMUM_PACKETS_PER_KEY = 2**31
+
+# The exchange of keys, begun by a peer: conchlite.sansio.rekeying.
+
+#: The most re-exchanges with little between them that a peer may begin
+#: without being counted.
+MAXIMUM_FREE_RENEWALS = 3
+
+#: The most of them that it may begin in a minute.
+MAXIMUM_RENEWALS_PER_MINUTE = 10
+
+#: How many bytes, in either direction, are not little. (A RekeyLimit of 1M
+#: makes OpenSSH 9.2 begin one for each 512 KiB: it adds the bytes of the next
+#: packet to the number of blocks.)
+RENEWAL_DISTANCE = 256 * 1024
+
 # What waits for a peer: conchlite.ssh.transportbase.
 
 #: The most bytes of answers to a peer that has not answered our KEXINIT.

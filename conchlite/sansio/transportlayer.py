@@ -11,8 +11,7 @@ What may come in and what may go out, and when, is in L{conchlite.sansio.phases}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Inflater, Opener, RandomBytes
@@ -28,6 +27,7 @@ from conchlite.error import (
 from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
 from conchlite.sansio.compression import PacketCompression
+from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
 from conchlite.sansio.keyderivation import KeyDerivation, makeCiphers
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
@@ -51,36 +51,12 @@ from conchlite.sansio.phases import (
     Outgoing,
     Phase,
 )
+from conchlite.sansio.rekeying import KeyWear, RenewalCount, volumeLimit
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
 from conchlite.wire.codec import Message
 from conchlite.wire.types import Buffer
-
-VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """
-    What a transport layer is told once.
-
-    @ivar version: our identification line, without its end.
-    @ivar supportedVersions: the protocol versions that a peer may speak.
-    @ivar verifySignature: takes the algorithm, the host key, the signature
-        and the data; raises if the signature is not to be believed.
-    @ivar hostKeys: on a server, signature algorithm to host key blob.
-    @ivar extensions: what our EXT_INFO says; on a server.
-    @ivar allowTerrapin: use what L{conchlite.sansio.negotiation.checkStrictness}
-        refuses.
-    """
-
-    version: bytes
-    supportedVersions: tuple[bytes, ...]
-    verifySignature: VerifySignature
-    hostKeys: Mapping[bytes, bytes] = field(default_factory=dict)
-    extensions: Mapping[bytes, bytes] = field(default_factory=dict)
-    allowTerrapin: bool = False
 
 
 class TransportLayer:
@@ -105,6 +81,8 @@ class TransportLayer:
         self._reader = PacketReader(PlainOpener())
         self._writer = PacketWriter(PlainSealer(), randomBytes)
         self._compression = PacketCompression(role)
+        self._wear = KeyWear()
+        self._renewals = RenewalCount()
         self._loginHeld = False
         self._output: list[bytes] = []
         self._held: list[Sequence[Buffer]] = []
@@ -347,7 +325,8 @@ class TransportLayer:
         """
         reader, writer = self._reader, self._writer
         return (
-            reader.volume >= byteLimit
+            self._wear.isEnough(reader, writer)
+            or reader.volume >= byteLimit
             or writer.volume >= byteLimit
             or reader.packets >= packetLimit
             or writer.packets >= packetLimit
@@ -355,6 +334,19 @@ class TransportLayer:
 
     def sendKexInit(self, algorithms: AlgorithmSet) -> None:
         """
+    def peerRenewsKeys(self, now: float | None, distance: int, perMinute: int) -> None:
+        """
+        The peer begins a re-exchange.
+
+        @param now: the time in seconds, or L{None}.
+        @param distance: with so many bytes in either direction since the last
+            one it is not counted.
+        @param perMinute: how many others a peer may begin.
+        @raise TooManyRenewals: it was one too many.
+        """
+        if max(self._reader.volume, self._writer.volume) < distance:
+            self._renewals.begun(now, perMinute)
+
         Begin an exchange, or answer the peer's KEXINIT.
 
         @raise UsageError: our KEXINIT of a running exchange is out already.
@@ -503,6 +495,7 @@ class TransportLayer:
         self._writer.setSealer(sealer)
         self._compression.setOutgoing(negotiated)
         if self._strict:
+        self._wear.outgoingVolume = volumeLimit(sealer.alignment)
             self._writer.sequence = 0
         if self.phase in FIRST_PHASES:
             self._setPhase(Phase.FIRST_NEWKEYS)
@@ -527,6 +520,7 @@ class TransportLayer:
         self._reader.setOpener(self._nextOpener)
         self._nextOpener = None
         self._compression.setIncoming(self._pending)
+        self._wear.incomingVolume = volumeLimit(self._nextOpener.alignment)
         if self._strict:
             self._reader.sequence = 0
         self.negotiated = self._pending

@@ -27,6 +27,7 @@ from conchlite.error import (
 )
 from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio import events
+from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import Configuration
 from conchlite.ssh.common import NS, asBytes

@@ -38,13 +38,16 @@ from conchlite.limits import (
     EXCHANGE_SECONDS,
     HANDSHAKE_SECONDS,
     MAXIMUM_HELD_ANSWERS,
+    MAXIMUM_RENEWALS_PER_MINUTE,
     MAXIMUM_UNAUTHENTICATED_BYTES,
     MAXIMUM_UNREAD_ANSWERS,
     MAXIMUM_WAITING,
+    RENEWAL_DISTANCE,
 )
+from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
-from conchlite.sansio.transportlayer import Configuration, TransportLayer
+from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
@@ -81,6 +84,10 @@ class SSHTransportBase(TransportSending, Protocol):
         exchanged.
     @cvar rekeyPackets: after how many packets, sent or received, likewise.
     @cvar rekeySeconds: after how many seconds likewise; 0 for no limit.
+    @cvar renewalsPerMinute: how many re-exchanges a peer may begin in a
+        minute, where less than C{renewalDistance} bytes went either way since
+        the one before.
+    @cvar renewalDistance: see C{renewalsPerMinute}.
     @cvar keepAliveInterval: after how many seconds of silence the peer is
         asked whether it is there; 0 for never. For logged in users alone.
     @cvar keepAliveCountMax: how often it is asked before the connection ends.
@@ -116,6 +123,8 @@ class SSHTransportBase(TransportSending, Protocol):
     rekeyBytes = 2**30
     rekeyPackets = 2**31
     rekeySeconds: float = 3600
+    renewalsPerMinute = MAXIMUM_RENEWALS_PER_MINUTE
+    renewalDistance = RENEWAL_DISTANCE
     keepAliveInterval: float = 0
     keepAliveCountMax = 3
     clock: IReactorTime | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -37,6 +38,9 @@ class TransportMessages(TransportFacts):
     peerExtensions: dict[bytes, bytes]
     service: SSHService | None = None
     closeReason: Failure | None = None
+    clock: IReactorTime | None
+    renewalDistance: int
+    renewalsPerMinute: int
     _timers: Timers
     _closing = False
     _heldAnswers = 0
@@ -172,6 +176,9 @@ class TransportMessages(TransportFacts):
         The peer begins a key exchange, or answers ours.
         """
         if not self._layer.kexInitSent:
+            if self.sessionID:
+                now = None if self.clock is None else self.clock.seconds()
+                self._layer.peerRenewsKeys(now, self.renewalDistance, self.renewalsPerMinute)
             self.sendKexInit()
         self._handle(numbers.MSG_KEXINIT, packet)
 

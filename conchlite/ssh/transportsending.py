@@ -118,8 +118,13 @@ class TransportSending(TransportMessages):
             self.sendKexInit()
 
     def _renewWornKeys(self) -> None:
-        if self._layer.areKeysWorn(self.rekeyBytes, self.rekeyPackets):
-            self.renewKeys()
+        try:
+            worn = self._layer.areKeysWorn(self.rekeyBytes, self.rekeyPackets)
+        except PeerError as error:
+            self.failProtocol(error)
+        else:
+            if worn:
+                self.renewKeys()
 
     @property
     def canWrite(self) -> bool:

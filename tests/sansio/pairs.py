@@ -14,9 +14,10 @@ from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, AlgorithmSet
 from conchlite.algorithms.publickeys.signatures import verifySignature
 from conchlite.sansio import events
+from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
 from conchlite.sansio.role import Role
-from conchlite.sansio.transportlayer import Configuration, TransportLayer
+from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.wire.kex import SignatureBlob
 from conchlite.wire.types import packNameList, packString
 

@@ -15,8 +15,10 @@ from conchlite.error import (
     Disconnected,
     ExchangeTimedOut,
     HandshakeTimedOut,
+    KeysWornOut,
     LoginTimedOut,
     PeerSilent,
+    TooManyRenewals,
 )
 from conchlite.ssh.connection import SSHConnection
 from tests.ssh.links import Client, Link, RecordingService, ServerFactory
@@ -219,9 +221,93 @@ class RenewalTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        RFC 4253 section 9: a gigabyte or an hour; and 2^31 packets.
+        RFC 4253 section 9: a gigabyte or an hour; and packets long before there are too many.
         """
-        self.assertEqual((2**30, 2**31, 3600), (Client.rekeyBytes, Client.rekeyPackets, Client.rekeySeconds))
+        self.assertEqual((2**30, 2**30, 3600), (Client.rekeyBytes, Client.rekeyPackets, Client.rekeySeconds))
+
+
+class PeerRenewalTests(SynchronousTestCase):
+    """
+    Row 31: a peer that begins one re-exchange after the other.
+    """
+
+    def test_storm(self) -> None:
+        """
+        Either role ends it, with reason 2; its own re-exchanges do not count.
+        """
+        for hostile, victim in (("client", "server"), ("server", "client")):
+            link = loggedIn(rekeySeconds=0)
+            attacker, target = getattr(link, hostile), getattr(link, victim)
+            attacker.renewalsPerMinute = 100
+            for _ in range(30):
+                target.sendKexInit()
+                link.flush()
+            for _ in range(13):
+                attacker.sendKexInit()
+                link.flush()
+                self.assertIsNone(target.closeReason)
+            attacker.sendKexInit()
+            link.flush()
+            self.assertIsInstance(target.closeReason.value, TooManyRenewals)
+            self.assertEqual([(2, b"too many key exchanges")], attacker.errors)
+
+    def test_slowly(self) -> None:
+        """
+        Ten in a minute may go on for ever, by the clock of the transport.
+        """
+        link = loggedIn(rekeySeconds=0)
+        for _ in range(50):
+            link.clock.advance(6)
+            link.client.sendKexInit()
+            link.flush()
+        self.assertIsNone(link.server.closeReason)
+
+    def test_underLoad(self) -> None:
+        """
+        A peer that renews keys every 512 KiB may do so as fast as it sends: a
+        RekeyLimit of 1M makes OpenSSH 9.2 do that.
+        """
+        link = loggedIn(rekeySeconds=0)
+        for _ in range(40):
+            link.client.sendPackets([(b"\x3c", bytes(30_000))] * 18)
+            link.client.sendKexInit()
+            link.flush()
+        self.assertIsNone(link.server.closeReason)
+
+    def test_attributes(self) -> None:
+        link = loggedIn(rekeySeconds=0)
+        link.server.renewalsPerMinute = 0
+        link.server.renewalDistance = 10_000
+        for _ in range(10):
+            link.client.sendPackets([(b"\x3c", bytes(10_000))])
+            link.client.sendKexInit()
+            link.flush()
+        for _ in range(3):
+            link.client.sendKexInit()
+            link.flush()
+        self.assertIsNone(link.server.closeReason)
+        link.client.sendKexInit()
+        link.flush()
+        self.assertIsInstance(link.server.closeReason.value, TooManyRenewals)
+
+
+class WornOutTests(SynchronousTestCase):
+    def test_ended(self) -> None:
+        """
+        Rows 18 and 19: keys that may protect nothing more end the connection,
+        whoever sends, and whether or not an exchange is under way.
+        """
+        for exchanging in (False, True):
+            for sends in ("client", "server"):
+                link = loggedIn(rekeySeconds=0)
+                if exchanging:
+                    link.client.sendKexInit()
+                link.client._layer._reader.packets = 2**31
+                getattr(link, sends).sendIgnore(b"one more")
+                getattr(link, sends).sendPackets([(b"\x3c", b"one more")])
+                link.flush()
+                self.assertIsInstance(link.client.closeReason.value, KeysWornOut)
+                self.assertEqual([(2, b"keys are worn out")], link.server.errors)
 
 
 class KeepAliveTests(SynchronousTestCase):

@@ -1,0 +1,33 @@
+"""
+What a transport layer is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    What a transport layer is told once.
+
+    @ivar version: our identification line, without its end.
+    @ivar supportedVersions: the protocol versions that a peer may speak.
+    @ivar verifySignature: takes the algorithm, the host key, the signature
+        and the data; raises if the signature is not to be believed.
+    @ivar hostKeys: on a server, signature algorithm to host key blob.
+    @ivar extensions: what our EXT_INFO says; on a server.
+    @ivar allowTerrapin: use what L{conchlite.sansio.negotiation.checkStrictness}
+        refuses.
+    """
+
+    version: bytes
+    supportedVersions: tuple[bytes, ...]
+    verifySignature: VerifySignature
+    hostKeys: Mapping[bytes, bytes] = field(default_factory=dict)
+    extensions: Mapping[bytes, bytes] = field(default_factory=dict)
+    allowTerrapin: bool = False
