@@ -174,14 +174,16 @@ class NoCommonAlgorithm(KeyExchangeFailed):
     @ivar kind: what was negotiated, such as C{"key exchange"}.
     @ivar ours: our offer, most preferred first.
     @ivar theirs: the peer's offer, most preferred first.
+    @ivar advice: what would make the two meet, in words; empty if nothing
+        that is known here would.
     """
 
     answer = "no common algorithm"
 
-    def __init__(self, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes]) -> None:
-        super().__init__(
-            f"no common {kind} algorithm: we offer {_names(ours)}; the peer offers {_names(theirs)}"
-        )
+    def __init__(self, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes], advice: str = "") -> None:
+        text = f"no common {kind} algorithm: we offer {_names(ours)}; the peer offers {_names(theirs)}"
+        super().__init__(f"{text}. {advice}" if advice else text)
+        self.advice = advice
         self.kind = kind
         self.ours = tuple(ours)
         self.theirs = tuple(theirs)
@@ -191,8 +193,6 @@ def _names(names: Sequence[bytes]) -> str:
     return safe(b", ".join(names), 1024) or "none"
 
 
-class FlowControlViolation(PeerError):
-    """
 class KeysWornOut(PeerError):
     """
     Keys that have protected all that they may, and a peer that exchanges no
@@ -210,6 +210,8 @@ class TooManyRenewals(PeerError):
     answer = "too many key exchanges"
 
 
+class FlowControlViolation(PeerError):
+    """
     Channel data beyond the window or the packet size, or a window beyond 2^32 - 1.
     """
 

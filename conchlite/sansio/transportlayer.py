@@ -322,6 +322,8 @@ class TransportLayer:
         """
         Whether the running keys have protected enough, in either direction:
         RFC 4253 section 9, RFC 4344 section 3.
+
+        @raise KeysWornOut: so much that they must not protect any more.
         """
         reader, writer = self._reader, self._writer
         return (
@@ -332,8 +334,6 @@ class TransportLayer:
             or writer.packets >= packetLimit
         )
 
-    def sendKexInit(self, algorithms: AlgorithmSet) -> None:
-        """
     def peerRenewsKeys(self, now: float | None, distance: int, perMinute: int) -> None:
         """
         The peer begins a re-exchange.
@@ -347,6 +347,8 @@ class TransportLayer:
         if max(self._reader.volume, self._writer.volume) < distance:
             self._renewals.begun(now, perMinute)
 
+    def sendKexInit(self, algorithms: AlgorithmSet) -> None:
+        """
         Begin an exchange, or answer the peer's KEXINIT.
 
         @raise UsageError: our KEXINIT of a running exchange is out already.
@@ -493,9 +495,9 @@ class TransportLayer:
         self.sendMessage(transport.NewKeys())
         sealer, self._nextOpener = makeCiphers(self.role, negotiated, keys)
         self._writer.setSealer(sealer)
+        self._wear.outgoingVolume = volumeLimit(sealer.alignment)
         self._compression.setOutgoing(negotiated)
         if self._strict:
-        self._wear.outgoingVolume = volumeLimit(sealer.alignment)
             self._writer.sequence = 0
         if self.phase in FIRST_PHASES:
             self._setPhase(Phase.FIRST_NEWKEYS)
@@ -518,9 +520,9 @@ class TransportLayer:
         transport.NewKeys.unpack(body)
         assert self._nextOpener is not None and self._pending is not None  # noqa: S101  # by the phase
         self._reader.setOpener(self._nextOpener)
+        self._wear.incomingVolume = volumeLimit(self._nextOpener.alignment)
         self._nextOpener = None
         self._compression.setIncoming(self._pending)
-        self._wear.incomingVolume = volumeLimit(self._nextOpener.alignment)
         if self._strict:
             self._reader.sequence = 0
         self.negotiated = self._pending

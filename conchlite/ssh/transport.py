@@ -29,7 +29,6 @@ from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.role import Role
-from conchlite.sansio.transportlayer import Configuration
 from conchlite.ssh.common import NS, asBytes
 from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner
 from conchlite.ssh.requests import Requests
@@ -331,7 +330,8 @@ class SSHServerTransport(SSHTransportBase):
         # As OpenSSH does: RSA keys sign as they did in the exchange, if it was
         # by one of them.
         offer = KexInit.unpackPayload(self.otherKexInitPayload)
-        return (negotiated.hostKey, *offer.serverHostKeyAlgorithms)
+        names = (negotiated.hostKey, *offer.serverHostKeyAlgorithms)
+        return [name for name in names if name in self.supportedPublicKeys]
 
     def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
         """

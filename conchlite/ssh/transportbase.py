@@ -121,7 +121,7 @@ class SSHTransportBase(TransportSending, Protocol):
     loginTimeout: float = 0
     exchangeTimeout: float = EXCHANGE_SECONDS
     rekeyBytes = 2**30
-    rekeyPackets = 2**31
+    rekeyPackets = 2**30
     rekeySeconds: float = 3600
     renewalsPerMinute = MAXIMUM_RENEWALS_PER_MINUTE
     renewalDistance = RENEWAL_DISTANCE
