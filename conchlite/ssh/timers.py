@@ -31,6 +31,7 @@ class Timers:
         "_keepAlive",
         "_login",
         "_rekey",
+        "_since",
         "_transport",
         "_unanswered",
         "heard",
@@ -46,6 +47,7 @@ class Timers:
         self._exchange: IDelayedCall | None = None
         self._rekey: IDelayedCall | None = None
         self._keepAlive: IDelayedCall | None = None
+        self._since = 0.0
         self._unanswered = 0
         self.heard = False
 
@@ -57,7 +59,22 @@ class Timers:
         """
         The connection is made: the login's time runs.
         """
+        clock = self._transport.clock
+        if clock is not None:
+            self._since = clock.seconds()
         self._login = self._later(self._transport.loginTimeout, self._loginOver)
+
+    def loginLimited(self) -> None:
+        """
+        There is another limit for the login; it counts from the connection
+        all the same.
+        """
+        _cancel(self._login)
+        self._login = None
+        clock = self._transport.clock
+        if clock is not None and self._transport.loginTimeout:
+            left = self._since + self._transport.loginTimeout - clock.seconds()
+            self._login = clock.callLater(max(0, left), self._loginOver)
 
     def exchanging(self) -> None:
         """
@@ -111,6 +128,9 @@ class Timers:
         """
         _cancel(self._login)
         self._login = None
+        if self._rekey is None and self._transport.rekeySeconds and self._transport.clock is not None:
+            # They were due before there could be an exchange.
+            self._rekey = self._transport.clock.callLater(0, self._rekeyNow)
         if self._keepAlive is None:
             self._keepAlive = self._later(self._transport.keepAliveInterval, self._probe)
 
@@ -145,7 +165,8 @@ class Timers:
 
     def _probe(self) -> None:
         transport = self._transport
-        if self.heard:
+        if self.heard or transport._tcpPaused:
+            # What it may have said is not read while something is decided.
             self._unanswered = 0
         elif self._unanswered >= transport.keepAliveCountMax:
             self._keepAlive = None

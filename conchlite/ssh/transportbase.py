@@ -449,6 +449,16 @@ class SSHTransportBase(TransportSending, Protocol):
             self._dataPath = {} if self._overridesDispatch else service.dataPath()
             self._tellWritable()
 
+    def limitLogin(self, seconds: float) -> None:
+        """
+        Change the time that a client has to log in, which runs already.
+
+        @param seconds: how long that is, from the connection on; 0 for no
+            limit.
+        """
+        self.loginTimeout = seconds
+        self._timers.loginLimited()
+
     @property
     def isAuthenticated(self) -> bool:
         """

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from twisted.cred.error import LoginFailed, Unauthorized
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface
 
 from conchlite.error import (
-    AuthenticationFailed,
     ConchError,
     IgnoreAuthentication,
     MalformedMessage,
@@ -29,7 +28,6 @@ from conchlite.error import (
     UnknownService,
     safe,
 )
-from conchlite.limits import LOGIN_SECONDS
 from conchlite.sansio.authentication import (
     ServerAuthentication,
     ServerInput,
@@ -80,7 +78,9 @@ class SSHUserAuthServer(SSHService):
     C{interfaceToMethod}, and the portal to have a checker for the interface.
 
     @cvar interfaceToMethod: credentials to the method that makes them.
-    @cvar loginTimeout: how many seconds a client has to log in.
+    @ivar loginTimeout: how many seconds a client has to log in, from its
+        connection on; 0 for no limit. On a class L{None} for what the
+        transport's C{loginTimeout} says; a number takes its place.
     @cvar attemptsBeforeDisconnect: with this many failures, of all methods
         together, the connection ends.
     @cvar passwordDelay: how many seconds after a request for C{password} it
@@ -108,7 +108,7 @@ class SSHUserAuthServer(SSHService):
     interfaceToMethod: Mapping[type[Interface], bytes] = {
         method.server.credentials: name for name, method in METHODS.items()
     }
-    loginTimeout: float = LOGIN_SECONDS
+    loginTimeout: float | None = None
     attemptsBeforeDisconnect = 6
     passwordDelay: float = 1
     failureDelay: float = 0.1
@@ -131,7 +131,6 @@ class SSHUserAuthServer(SSHService):
         # The numbers that a method's answer may have, and what fires with it.
         self._awaited: tuple[Collection[int], Deferred[tuple[int, bytes]]] | None = None
         self._pause: Deferred[None] | None = None
-        self._timeout: IDelayedCall | None = None
         self._bannerWaits = True
 
     @property
@@ -145,7 +144,7 @@ class SSHUserAuthServer(SSHService):
 
     def serviceStarted(self) -> None:
         """
-        Find out which methods there are, and begin to count the time.
+        Find out which methods there are, and how long this may take.
         """
         self.portal = self.transport.factory.portal
         self.supportedAuthentications = []
@@ -159,9 +158,10 @@ class SSHUserAuthServer(SSHService):
                 for method in self.supportedAuthentications
                 if method not in METHODS or not METHODS[method].server.wantsEncryption
             ]
-        clock = self._clock()
-        if clock is not None:
-            self._timeout = clock.callLater(self.loginTimeout, self.timeoutAuthentication)
+        if self.loginTimeout is None:
+            self.loginTimeout = self.transport.loginTimeout
+        else:
+            self.transport.limitLogin(self.loginTimeout)
 
     def serviceStopped(self) -> None:
         """
@@ -169,8 +169,6 @@ class SSHUserAuthServer(SSHService):
         """
         accepted = self._machine.state is ServerState.AUTHENTICATED
         self._machine.step(ServerInput.STOP)
-        if self._timeout is not None and self._timeout.active():
-            self._timeout.cancel()
         self._abandon()
         if not accepted:
             # After a login it is the next service that the reader goes on
@@ -214,15 +212,6 @@ class SSHUserAuthServer(SSHService):
         attempt = self._attempt = _Attempt(0 if clock is None else clock.seconds(), delay)
         login = maybeDeferred(self.tryAuth, self.method, self.user, request.methodData)
         attempt.decision = login.addBoth(self._decided, attempt)
-
-    def timeoutAuthentication(self) -> None:
-        """
-        The client took too long.
-        """
-        error = AuthenticationFailed(f"the client did not log in within {self.loginTimeout:g} seconds")
-        self.transport.end(
-            error, numbers.DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, b"the time to log in is over"
-        )
 
     # What a program uses or overrides.
 

@@ -83,6 +83,7 @@ class FakeTransport:
     isAuthenticated = False
     factory = None
     peer = None
+    loginTimeout = 120
 
     def __init__(self, clock=None):
         self.clock = clock
@@ -129,6 +130,9 @@ class FakeTransport:
         if self.closeReason is None:
             self.closeReason = Failure(error)
             self.ended.append((error, reason, description))
+
+    def limitLogin(self, seconds):
+        self.loginTimeout = seconds
 
     def pauseWhile(self, deferred):
         self.holds += 1

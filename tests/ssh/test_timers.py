@@ -124,6 +124,30 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         link.clock.advance(link.server.loginTimeout * 2)
         self.assertIsNone(link.server.closeReason)
 
+    def test_limitOfTheService(self) -> None:
+        """
+        SSHUserAuthServer.loginTimeout counts from the connection as well, and
+        may be longer or shorter than the transport's.
+        """
+        for seconds in (30, 500):
+            link = Link().secure()
+            link.clock.advance(20)
+            link.server.limitLogin(seconds)
+            link.clock.advance(seconds - 21)
+            self.assertIsNone(link.server.closeReason)
+            link.clock.advance(1)
+            self.assertIsInstance(link.server.closeReason.value, LoginTimedOut)
+            self.assertIn(f"{seconds} seconds", str(link.server.closeReason.value))
+        link = Link().secure()
+        link.clock.advance(20)
+        link.server.limitLogin(10)
+        link.clock.advance(0)
+        self.assertIsInstance(link.server.closeReason.value, LoginTimedOut)
+        link = Link().secure()
+        link.server.limitLogin(0)
+        link.clock.advance(10_000)
+        self.assertIsNone(link.server.closeReason)
+
     def test_noLimit(self) -> None:
         link = Link()
         link.server.handshakeTimeout = link.server.loginTimeout = 0
@@ -218,6 +242,30 @@ class RenewalTests(SynchronousTestCase):
         client.renewKeys()
         link.flush()
         self.assertEqual(before, self.keys(link))
+
+    def test_dueDuringTheLogin(self) -> None:
+        """
+        Keys that are due before the login is over are renewed right behind it.
+        """
+        client = Client()
+        client.rekeySeconds = 100
+        client.requested = RecordingService()
+        link = Link(client)
+        link.server.loginTimeout = link.server.rekeySeconds = 0
+        link.secure()
+        before = self.keys(link)
+        link.clock.advance(250)
+        link.flush()
+        self.assertEqual(before, self.keys(link))
+        for end in (link.client, link.server):
+            end.isAuthenticated = True
+        link.clock.advance(0)
+        link.flush()
+        renewed = self.keys(link)
+        self.assertNotEqual(before, renewed)
+        link.clock.advance(100)
+        link.flush()
+        self.assertNotEqual(renewed, self.keys(link))
 
     def test_defaults(self) -> None:
         """
@@ -357,6 +405,25 @@ class KeepAliveTests(SynchronousTestCase):
             link.flush()
             link.clock.advance(10)
         self.assertEqual(sent, link.client.outgoingPacketSequence)
+
+    def test_notWhileNothingIsRead(self) -> None:
+        """
+        A peer is not silent whose words wait until a Deferred has fired.
+        """
+        link = self.link()
+        decision: Deferred[None] = Deferred()
+        link.client.pauseWhile(decision)
+        for _ in range(40):
+            link.server.sendIgnore(bytes(2000))
+            link.flush()
+        for _ in range(20):
+            link.clock.advance(10)
+            link.flush()
+        self.assertIsNone(link.client.closeReason)
+        decision.callback(None)
+        for _ in range(5):
+            link.clock.advance(10)
+        self.assertIsInstance(link.client.closeReason.value, PeerSilent)
 
     def test_offByDefault(self) -> None:
         link = loggedIn(rekeySeconds=0)

@@ -14,9 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
 
 from conchlite.error import (
-    AuthenticationFailed,
     ConchError,
     IgnoreAuthentication,
+    LoginTimedOut,
     MalformedMessage,
     NotEnoughAuthentication,
     TooManyAuthenticationFailures,
@@ -382,19 +382,27 @@ class ServerTimeTests(ServerMixin, SynchronousTestCase):
 
     def test_loginTimeout(self):
         """
-        Who has not logged in in time is disconnected; a checker that answers
-        later lets nobody in.
+        The time runs on the transport, where it began with the connection; a
+        server that has another limit says so there.
+        """
+
+        class Own(SSHUserAuthServer):
+            loginTimeout = 5
+
+        transport = self.start(knows(), server=Own(), clock=Clock())
+        self.assertEqual((5, 5), (transport.loginTimeout, self.server.loginTimeout))
+        transport = self.start(knows(), clock=Clock())
+        self.assertEqual((120, 120), (transport.loginTimeout, self.server.loginTimeout))
+
+    def test_timeIsUp(self):
+        """
+        The connection ends while a checker decides: when it answers later, it
+        lets nobody in.
         """
         clock, answer = Clock(), Deferred(lambda d: None)
         transport = self.start(FakeChecker(IUsernamePassword, lambda c: answer), clock=clock)
-        clock.advance(60)
         self.ask(passwordRequest("a"))
-        clock.advance(59.9)
-        self.assertEqual(transport.ended, [])
-        clock.advance(0.2)
-        [(error, _, _)] = transport.ended
-        self.assertIsInstance(error, AuthenticationFailed)
-        self.assertIn("120 seconds", str(error))
+        transport.end(LoginTimedOut("too slow"), 11, b"login timed out")
         answer.callback(b"user")
         self.assertNobodyIn()
         self.assertEqual(self.factory.realm.events, [("in", b"user"), ("out", b"user")])
@@ -410,24 +418,25 @@ class ServerTimeTests(ServerMixin, SynchronousTestCase):
         self.assertEqual(clock.getDelayedCalls(), [])
         self.start(knows(user="a"), clock=clock)
         self.ask(passwordRequest("b"))
-        self.assertEqual(len(clock.getDelayedCalls()), 2)
+        self.assertEqual(len(clock.getDelayedCalls()), 1)
         self.transport.lose()
         self.assertEqual(clock.getDelayedCalls(), [])
         self.assertEqual(self.transport.holds, 0)
 
     def test_ownClock(self):
         """
-        A subclass may bring a clock of its own.
+        A subclass may bring a clock of its own for the delays.
         """
         clock = Clock()
 
         class Own(SSHUserAuthServer):
-            loginTimeout = 5
+            pass
 
         Own.clock = clock
-        transport = self.start(knows(), server=Own())
-        clock.advance(6)
-        self.assertEqual(len(transport.ended), 1)
+        self.start(knows(user="a"), server=Own())
+        self.assertEqual(self.ask(passwordRequest("b")), [])
+        clock.advance(2)
+        self.assertEqual(self.transport.numbers, [FAILURE])
 
 
 class ServerLateTests(ServerMixin, SynchronousTestCase):
