@@ -34,7 +34,25 @@ class Known:
     tried: bool = True
 
 
-KNOWN: tuple[Known, ...] = ()
+KNOWN: tuple[Known, ...] = (
+    Known(
+        "Twisted Conch",
+        "client",
+        r"26\.10",
+        "user key rsa-sha2-.*",
+        "Twisted Conch 26.10 signs with SHA-1 when it logs in with an RSA key.",
+    ),
+    *(
+        Known(
+            "Go x/crypto/ssh",
+            role,
+            r"0\.4\.",
+            "cipher (aes128|3des)-cbc",
+            "x/crypto/ssh 0.4.0 in CBC mode does every -etm MAC as if it were not; with other MACs it works.",
+        )
+        for role in ("server", "client")
+    ),
+)
 
 
 def known(peer: str, role: str, version: str, cell: Cell, table: Iterable[Known] = KNOWN) -> Known | None:

@@ -31,6 +31,12 @@ MODULES = (
     "test_dropbear",
     "test_tinyssh",
     "test_putty",
+    "test_asyncssh",
+    "test_paramiko",
+    "test_conch",
+    "test_libssh2",
+    "test_erlang",
+    "test_go",
     "test_ourselves",
 )
 

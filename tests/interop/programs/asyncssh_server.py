@@ -14,6 +14,7 @@ async def run(process: asyncssh.SSHServerProcess) -> None:
         if process.command == "cat":
             process.stdout.write(data)
             await process.stdout.drain()
+    process.stdout.write_eof()
     process.exit(127 if status is None else status)
 
 

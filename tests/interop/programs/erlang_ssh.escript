@@ -11,7 +11,7 @@
 -export([init/1, handle_msg/2, handle_ssh_msg/2, terminate/2]).
 -export([main/1]).
 
-main(["--version"]) ->
+main([_, "--version"]) ->
     {ok, _} = application:ensure_all_started(ssh),
     {ok, Version} = application:get_key(ssh, vsn),
     io:format("Erlang ssh ~s (OTP ~s)~n", [Version, erlang:system_info(otp_release)]);

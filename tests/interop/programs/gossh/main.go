@@ -193,7 +193,7 @@ func client(port, hostKeys, userKey, user, command string) {
 
 func main() {
 	switch {
-	case len(os.Args) == 2 && os.Args[1] == "--version":
+	case len(os.Args) == 3 && os.Args[2] == "--version":
 		fmt.Println("Go x/crypto/ssh", version)
 	case len(os.Args) == 5 && os.Args[1] == "server":
 		server(os.Args[2], os.Args[3], os.Args[4])

@@ -1,0 +1,154 @@
+"""
+Peers that are libraries: the programs in C{programs} make a server and a client
+of each, and C{programs/contract.py} says how they are called.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from twisted.internet import reactor
+
+from conchlite.ssh.keys import Key
+from tests.interop.cases import ClientPeer, ServerPeer
+from tests.interop.daemon import Daemon
+from tests.interop.matrix import Cell
+from tests.interop.peers import (
+    Finished,
+    hostKeys,
+    missing,
+    publicKeyLine,
+    rareHostKeys,
+    rareUserKeys,
+    run,
+    userKeys,
+    writePrivateKey,
+)
+
+PROGRAMS = Path(__file__).absolute().parent / "programs"
+
+
+class Program:
+    """
+    How the programs of one library are called.
+
+    @ivar name: what the library is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def server(self, test) -> Sequence[str]:
+        """
+        What the server's arguments follow. Skips the test if it is not there.
+        """
+        raise NotImplementedError
+
+    async def client(self, test) -> Sequence[str]:
+        """
+        What the client's arguments follow.
+        """
+        raise NotImplementedError
+
+    async def version(self, test) -> str:
+        """
+        What the library itself says of its version, without its name.
+        """
+        path, *arguments = await self.client(test)
+        finished = await run(test, reactor, path, [*arguments, "--version"], b"", {"HOME": "/"})
+        assert finished.status == 0, finished.errors
+        return finished.output.decode().strip().removeprefix(self.name + " ")
+
+
+class PythonProgram(Program):
+    """
+    One that the interpreter of the tests runs.
+
+    @ivar stem: what the names of its files begin with.
+    @ivar modules: what must be installed for it.
+    """
+
+    def __init__(self, name: str, stem: str, *modules: str) -> None:
+        super().__init__(name)
+        self.stem = stem
+        self.modules = modules
+
+    def _command(self, role: str) -> Sequence[str]:
+        for module in self.modules:
+            # It is looked for and not imported: it stays out of this process.
+            if importlib.util.find_spec(module) is None:
+                raise missing(f"{self.name} needs {module}, which is not installed")
+        # They warn of algorithms that nobody should use any more.
+        return [sys.executable, "-W", "ignore", str(PROGRAMS / f"{self.stem}_{role}.py")]
+
+    async def server(self, test) -> Sequence[str]:
+        return self._command("server")
+
+    async def client(self, test) -> Sequence[str]:
+        return self._command("client")
+
+
+class ProgramServer(ServerPeer):
+    """
+    A library's server.
+    """
+
+    user = "alice"
+
+    def __init__(self, program: Program, environment: Mapping[str, str] = {}) -> None:
+        """
+        @param environment: what is added to the program's environment.
+        """
+        self.program = program
+        self.name = program.name
+        self.environment = environment
+
+    async def version(self, test) -> str:
+        return await self.program.version(test)
+
+    async def startServer(self, test, directory: Path) -> Daemon:
+        for name, key in {**hostKeys(), **rareHostKeys()}.items():
+            writePrivateKey(key, directory / f"host_{name.decode()}")
+        authorizedKeys = directory / "authorized_keys"
+        keys = [*userKeys().values(), *rareUserKeys().values()]
+        authorizedKeys.write_text("".join(publicKeyLine(key) + "\n" for key in keys))
+        arguments = [*await self.program.server(test), str(directory), str(authorizedKeys), "0"]
+        daemon = Daemon(reactor, directory)
+        return await daemon.start(arguments, self.environment, announces=r"(?m)^listening (\d+)$")
+
+
+class ProgramClient(ClientPeer):
+    """
+    A library's client.
+    """
+
+    def __init__(self, program: Program, environment: Mapping[str, str] = {}) -> None:
+        """
+        @param environment: what is added to the program's environment.
+        """
+        self.program = program
+        self.name = program.name
+        self.environment = environment
+
+    async def version(self, test) -> str:
+        return await self.program.version(test)
+
+    async def runClient(self, test, port: int, key: Key, data: bytes, cell: Cell | None) -> Finished:
+        return await self.runCommand(test, port, key, "cat", data)
+
+    async def runCommand(self, test, port: int, key: Key, command: str, data: bytes) -> Finished:
+        """
+        Run a command on our server, as C{alice}.
+        """
+        directory = Path(test.mktemp()).absolute()
+        directory.mkdir(parents=True)
+        known = directory / "known"
+        keys = [*hostKeys().values(), *rareHostKeys().values()]
+        known.write_text("".join(publicKeyLine(each) + "\n" for each in keys))
+        identity = writePrivateKey(key, directory / "identity")
+        path, *arguments = await self.program.client(test)
+        arguments += [str(port), str(known), str(identity), "alice", command]
+        return await run(test, reactor, path, arguments, data, {"HOME": str(directory), **self.environment})
