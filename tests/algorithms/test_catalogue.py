@@ -66,6 +66,95 @@ class DefaultTests(SynchronousTestCase):
         self.assertRaises(UsageError, catalogue.mac, b"none")
 
 
+class LegacyTests(SynchronousTestCase):
+    """
+    What is there for those who ask for it.
+    """
+
+    def test_set(self) -> None:
+        """
+        The legacy set is the client's default, and behind it what is legacy.
+        """
+        legacy, default = catalogue.LEGACY, catalogue.CLIENT_DEFAULT
+        for family, names_ in (
+            (
+                "keyExchanges",
+                "diffie-hellman-group-exchange-sha1 diffie-hellman-group14-sha1 diffie-hellman-group1-sha1",
+            ),
+            ("signatures", "ssh-rsa ssh-dss"),
+            ("ciphers", "aes256-cbc aes192-cbc aes128-cbc 3des-cbc"),
+            ("macs", "hmac-sha1-etm@openssh.com hmac-sha1 hmac-sha1-96 hmac-md5"),
+            ("compressions", ""),
+        ):
+            modern = [n for n in getattr(default, family) if n != b"diffie-hellman-group18-sha512"]
+            self.assertEqual(getattr(legacy, family), (*modern, *names(names_)))
+
+    def test_notInTheDefaults(self) -> None:
+        """
+        Rows 9, 10, 27 and 45: no default has SHA-1, MD5, CBC, DSA, a small
+        group or compression; and no set has C{none} or RSA key transport.
+        """
+        for default in (catalogue.CLIENT_DEFAULT, catalogue.SERVER_DEFAULT):
+            offered = {
+                *default.keyExchanges,
+                *default.signatures,
+                *default.ciphers,
+                *default.macs,
+            }
+            self.assertEqual(offered & catalogue.LEGACY_NAMES, set())
+            for name in offered:
+                self.assertNotRegex(name, rb"sha1|md5|cbc|ssh-rsa|ssh-dss|zlib|group1-|none")
+            self.assertEqual(default.compressions, (b"none",))
+        for algorithms in (catalogue.CLIENT_DEFAULT, catalogue.SERVER_DEFAULT, catalogue.LEGACY):
+            self.assertNotIn(b"none", algorithms.ciphers + algorithms.macs)
+            self.assertEqual([], [n for n in algorithms.keyExchanges if n.startswith(b"rsa")])
+
+    def test_largestGroupOfAServer(self) -> None:
+        """
+        Row 32: who serves the legacy set computes in no group of more than
+        4096 bits.
+        """
+        self.assertNotIn(b"diffie-hellman-group18-sha512", catalogue.LEGACY.keyExchanges)
+        for name in catalogue.LEGACY.keyExchanges:
+            if b"group-exchange" in name:
+                prime, _ = catalogue.keyExchange(name).choose(2048, 8192, 8192)
+                self.assertEqual(prime.bit_length(), 4096)
+
+    def test_everyName(self) -> None:
+        """
+        All of it is there, and is what its name says.
+        """
+        for name in catalogue.LEGACY.keyExchanges[-3:]:
+            self.assertEqual(catalogue.keyExchange(name).hashName, "sha1")
+        for name, sizes in (
+            (b"aes128-cbc", (16, 16)),
+            (b"aes192-cbc", (24, 16)),
+            (b"aes256-cbc", (32, 16)),
+            (b"3des-cbc", (24, 8)),
+        ):
+            cipher = catalogue.cipher(name)
+            self.assertEqual((cipher.keySize, cipher.ivSize, cipher.hasOwnMAC), (*sizes, False))
+        for name in catalogue.LEGACY.signatures:
+            self.assertIn(name, catalogue.keyType(catalogue.keyTypeOfSignature(name)).signatureAlgorithms)
+
+    def test_known(self) -> None:
+        """
+        What is known of a peer's offer comes in our order, not in its.
+        """
+        for family, offered, expected in (
+            ("ciphers", "3des-cbc none arcfour aes128-ctr", "aes128-ctr 3des-cbc"),
+            ("macs", "hmac-md5 hmac-sha1 none", "hmac-sha1 hmac-md5"),
+            ("signatures", "ssh-dss ssh-rsa rsa-sha2-256 x", "rsa-sha2-256 ssh-rsa ssh-dss"),
+            ("compressions", "zlib none x", "none zlib"),
+            (
+                "keyExchanges",
+                "rsa1024-sha1 diffie-hellman-group18-sha512 diffie-hellman-group1-sha1",
+                "diffie-hellman-group1-sha1 diffie-hellman-group18-sha512",
+            ),
+        ):
+            self.assertEqual(catalogue.known(family, names(offered)), names(expected))
+
+
 class LookUpTests(SynchronousTestCase):
     """
     From a name to what it stands for.

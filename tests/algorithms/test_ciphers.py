@@ -216,6 +216,35 @@ class AES256CTRTests(DirectionTests, SynchronousTestCase):
     macNames = _ALL_MACS[1::2]
 
 
+_LEGACY_MACS = catalogue.LEGACY.macs[-4:]
+
+
+class LegacyMACTests(DirectionTests, SynchronousTestCase):
+    cipherName = b"aes128-ctr"
+    macNames = _LEGACY_MACS
+
+
+class AES128CBCTests(DirectionTests, SynchronousTestCase):
+    cipherName = b"aes128-cbc"
+    macNames = _ALL_MACS + _LEGACY_MACS
+
+
+class AES192CBCTests(DirectionTests, SynchronousTestCase):
+    cipherName = b"aes192-cbc"
+    macNames = _LEGACY_MACS[::2]
+
+
+class AES256CBCTests(DirectionTests, SynchronousTestCase):
+    cipherName = b"aes256-cbc"
+    macNames = _LEGACY_MACS[1::2]
+
+
+class TripleDESTests(DirectionTests, SynchronousTestCase):
+    cipherName = b"3des-cbc"
+    macNames = _LEGACY_MACS
+    block = 8
+
+
 class PlainTests(SynchronousTestCase):
     """
     Before the first NEWKEYS.
@@ -417,3 +446,54 @@ class NothingBeforeTheTagTests(SynchronousTestCase):
                 openPacket(cipher.opener(*secrets), 0, bytes(flipped))
             errors.add((str(caught.exception), caught.exception.answer))
         self.assertEqual(len(errors), 1)
+
+
+class CBCVectorTests(SynchronousTestCase):
+    """
+    Ciphers in CBC mode: RFC 4253 section 6.3.
+    """
+
+    def test_vectors(self) -> None:
+        """
+        The published vectors, in one packet and in as many as there are
+        blocks: the last block of each is the initial vector of the next.
+        """
+        for vector in vectors("cbc"):
+            key, iv, plaintext, ciphertext = (
+                bytes.fromhex(vector[name]) for name in ("key", "iv", "plaintext", "ciphertext")
+            )
+            cipher = catalogue.cipher(vector["cipher"].encode())
+            for size in (len(plaintext), cipher.ivSize):
+                sealer = cipher.sealer(key, iv, catalogue.mac(b"hmac-sha1"), b"k" * 20)
+                opener = cipher.opener(key, iv, catalogue.mac(b"hmac-sha1"), b"k" * 20)
+                for sequence, start in enumerate(range(0, len(plaintext), size)):
+                    packet = plaintext[start : start + size]
+                    sealed = sealer.seal(sequence, packet)
+                    tag = hmac.digest(b"k" * 20, sequence.to_bytes(4, "big") + packet, hashlib.sha1)
+                    self.assertEqual(sealed, ciphertext[start : start + size] + tag)
+                    self.assertEqual(openPacket(opener, sequence, sealed), packet[4:])
+
+    def test_encryptThenMAC(self) -> None:
+        """
+        The length is in clear and outside of the chain.
+        """
+        for vector in vectors("cbc"):
+            key, iv, plaintext, ciphertext = (
+                bytes.fromhex(vector[name]) for name in ("key", "iv", "plaintext", "ciphertext")
+            )
+            length = len(plaintext).to_bytes(4, "big")
+            cipher = catalogue.cipher(vector["cipher"].encode())
+            secrets = (key, iv, catalogue.mac(b"hmac-sha1-etm@openssh.com"), b"k" * 20)
+            sealed = cipher.sealer(*secrets).seal(7, length + plaintext)
+            tag = hmac.digest(b"k" * 20, b"\0\0\0\7" + length + ciphertext, hashlib.sha1)
+            self.assertEqual(sealed, length + ciphertext + tag)
+            self.assertEqual(openPacket(cipher.opener(*secrets), 7, sealed), plaintext)
+
+    def test_withoutMAC(self) -> None:
+        """
+        Row 27: without a MAC there are no packets.
+        """
+        for name in catalogue.LEGACY.ciphers[-4:]:
+            cipher = catalogue.cipher(name)
+            for make in (cipher.sealer, cipher.opener):
+                self.assertRaises(UsageError, make, bytes(cipher.keySize), bytes(cipher.ivSize), None, b"")

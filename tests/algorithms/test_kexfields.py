@@ -22,6 +22,8 @@ _METHODS = {
     b"diffie-hellman-group14-sha256": (2048, "sha256"),
     b"diffie-hellman-group16-sha512": (4096, "sha512"),
     b"diffie-hellman-group18-sha512": (8192, "sha512"),
+    b"diffie-hellman-group14-sha1": (2048, "sha1"),
+    b"diffie-hellman-group1-sha1": (1024, "sha1"),
 }
 
 
@@ -38,6 +40,19 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(len(published), 5)
         self.assertEqual({bits: group.prime for bits, group in groups.RFC3526.items()}, published)
         self.assertEqual({group.generator for group in groups.RFC3526.values()}, {2})
+
+    def test_oakleyGroup(self) -> None:
+        """
+        Group 1 is the Second Oakley Group as RFC 2409 section 6.2 prints it,
+        and in no table (row 38).
+        """
+        (published,) = vectors("rfc2409")
+        group = groups.oakleyGroup()
+        self.assertEqual(
+            (group.prime, group.generator), (int(published["prime"], 16), published["generator"])
+        )
+        self.assertEqual(group.bits, 1024)
+        self.assertNotIn(1024, groups.RFC3526)
 
     def test_groupOf(self) -> None:
         """
@@ -229,8 +244,14 @@ class GroupExchangeTests(SynchronousTestCase):
 
     def test_asks(self) -> None:
         """
-        A client asks for 2048, rather 3072, to 8192 bits. RFC 8270.
+        Row 38: a client asks for 2048, rather 3072, to 8192 bits, RFC 8270, with
+        SHA-1 too.
         """
+        legacy = catalogue.keyExchange(b"diffie-hellman-group-exchange-sha1")
+        self.assertEqual(legacy.hashName, "sha1")
+        self.assertEqual((legacy.minimumBits, legacy.preferredBits, legacy.maximumBits), (2048, 3072, 8192))
+        self.assertRaises(KeyExchangeFailed, legacy.choose, 1024, 1024, 1024)
+        self.assertRaises(KeyExchangeFailed, legacy.method, groups.oakleyGroup().prime, 2)
         exchange = catalogue.keyExchange(b"diffie-hellman-group-exchange-sha256")
         self.assertIs(exchange, self.exchange)
         self.assertIs(exchange.choosesGroup, True)
@@ -240,18 +261,19 @@ class GroupExchangeTests(SynchronousTestCase):
 
     def test_choose(self) -> None:
         """
-        The server takes the smallest group that is large enough, or else the
-        largest that may be; nothing below 2048 bits, whatever is asked for.
+        Rows 32 and 38: the server takes the smallest group that is large
+        enough, or else the largest that may be; nothing below 2048 bits and
+        nothing above 4096, whatever is asked for.
         """
         for asked, bits in {
             (2048, 3072, 8192): 3072,
             (2048, 2048, 2048): 2048,
             (1024, 1024, 8192): 2048,
             (1024, 2049, 8192): 3072,
-            (2048, 5000, 8192): 6144,
+            (2048, 3073, 4095): 3072,
             (2048, 5000, 6000): 4096,
-            (2048, 8192, 8192): 8192,
-            (1024, 16384, 16384): 8192,
+            (2048, 8192, 8192): 4096,
+            (1024, 16384, 16384): 4096,
             (3000, 3000, 4000): 3072,
             (0, 0, 2**32 - 1): 2048,
         }.items():
@@ -266,7 +288,8 @@ class GroupExchangeTests(SynchronousTestCase):
         for asked in (
             (1024, 1024, 1024),
             (512, 1024, 2047),
-            (8193, 8193, 16384),
+            (4097, 4097, 16384),
+            (8192, 8192, 8192),
             (2100, 2100, 3000),
             (4096, 3072, 8192),
             (2048, 4096, 3072),
@@ -279,12 +302,15 @@ class GroupExchangeTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """
-        A server may have a lower ceiling and a higher floor, but no floor
+        A server may have another ceiling and a higher floor, but no floor
         below 2048.
         """
         exchange = groupexchange.GroupExchangeMethod("sha256", minimumBits=1024, maximumBits=4096)
         self.assertEqual(exchange.minimumBits, 2048)
         self.assertEqual(exchange.choose(1024, 8192, 8192)[0].bit_length(), 4096)
+        exchange = groupexchange.GroupExchangeMethod("sha256", maximumServedBits=8192)
+        self.assertEqual(exchange.choose(1024, 8192, 8192)[0].bit_length(), 8192)
+        self.assertEqual(exchange.choose(2048, 5000, 8192)[0].bit_length(), 6144)
         exchange = groupexchange.GroupExchangeMethod("sha256", minimumBits=3072)
         self.assertRaises(KeyExchangeFailed, exchange.choose, 2048, 2048, 2048)
         self.assertEqual(exchange.choose(2048, 2048, 8192)[0].bit_length(), 3072)

@@ -25,9 +25,9 @@ class KeyedHMACTests(SynchronousTestCase):
 
     def test_vectors(self) -> None:
         """
-        RFC 4231, wherever the message is cut in two.
+        RFC 4231 and RFC 2202, wherever the message is cut in two.
         """
-        for vector in vectors("hmac"):
+        for vector in vectors("hmac") + vectors("hmaclegacy"):
             key, message, tag = (bytes.fromhex(vector[name]) for name in ("key", "message", "tag"))
             keyed = macs.KeyedHMAC(MAC(vector["hash"], len(key), len(tag), False), key)
             for cut in (0, 1, 4, len(message)):
@@ -87,6 +87,18 @@ class MACTests(SynchronousTestCase):
             self.assertEqual(mac.hashName, f"sha{8 * size}")
             self.assertEqual((mac.keySize, mac.tagSize), (size, size))
             self.assertEqual(mac.encryptThenMAC, b"-etm@" in name)
+
+    def test_legacyRecords(self) -> None:
+        """
+        RFC 4253 section 6.4, and OpenSSH PROTOCOL 1.5 for the one with C{-etm}.
+        """
+        for name, sizes in (
+            (b"hmac-sha1-etm@openssh.com", ("sha1", 20, 20, True)),
+            (b"hmac-sha1", ("sha1", 20, 20, False)),
+            (b"hmac-sha1-96", ("sha1", 20, 12, False)),
+            (b"hmac-md5", ("md5", 16, 16, False)),
+        ):
+            self.assertEqual(catalogue.mac(name), MAC(*sizes))
 
 
 class NoPlainComparisonTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
+from conchlite.algorithms.catalogue import CLIENT_DEFAULT, LEGACY, SERVER_DEFAULT
 from conchlite.error import NoCommonAlgorithm, StrictKexRequired
 from conchlite.sansio.negotiation import checkStrictness, guessedWrong, isStrict, negotiate, offer
 from conchlite.sansio.role import Role
@@ -153,6 +153,80 @@ class NegotiateTests(SynchronousTestCase):
                 self.assertRaises(StrictKexRequired, checkStrictness, each)
                 checkStrictness(replace(each, strict=True))
             checkStrictness(replace(agreed, **covered))
+
+    def test_terrapinInCBC(self) -> None:
+        """
+        Row 20: so is CBC with a MAC of what is encrypted, and CBC with one of
+        the clear text is not.
+        """
+        for name in (b"aes128-cbc", b"aes192-cbc", b"aes256-cbc", b"3des-cbc"):
+            for macName in LEGACY.macs:
+                client = clientOffer(ciphers=(name,), macs=(macName,))
+                server = serverOffer(ciphers=(name, b"aes128-ctr"), macs=(macName,))
+                agreed = negotiate(Role.CLIENT, client, server, False)
+                one = replace(agreed, cipherClientToServer=b"aes128-ctr")
+                other = replace(agreed, cipherServerToClient=b"aes128-ctr")
+                for each in (agreed, one, other):
+                    checkStrictness(replace(each, strict=True))
+                    if b"-etm@" in macName:
+                        error = self.assertRaises(StrictKexRequired, checkStrictness, each)
+                        self.assertIn(f"{name.decode()} with {macName.decode()}", str(error))
+                    else:
+                        checkStrictness(each)
+
+    def test_advice(self) -> None:
+        """
+        Where the legacy set would have met, the error says what to enable and
+        where; the most preferred, if there is more than one.
+        """
+        for family, attribute, theirs, best in (
+            (
+                "keyExchanges",
+                "supportedKeyExchanges",
+                (b"x", b"diffie-hellman-group1-sha1", b"diffie-hellman-group14-sha1"),
+                "diffie-hellman-group14-sha1",
+            ),
+            ("signatures", "supportedPublicKeys", (b"ssh-dss", b"ssh-rsa"), "ssh-rsa"),
+            ("ciphers", "supportedCiphers", (b"3des-cbc", b"aes128-cbc"), "aes128-cbc"),
+            ("macs", "supportedMACs", (b"hmac-md5", b"hmac-sha1"), "hmac-sha1"),
+        ):
+            for role in Role:
+                offers = {"macs": {"ciphers": (b"aes128-ctr",)}}.get(family, {})
+                ours, others = clientOffer(**offers), serverOffer(**{**offers, family: theirs})
+                if role is Role.SERVER:
+                    ours, others = clientOffer(**{**offers, family: theirs}), serverOffer(**offers)
+                error = self.assertRaises(NoCommonAlgorithm, negotiate, role, ours, others, True)
+                self.assertIn(f"; the peer offers {b', '.join(theirs).decode()}. {best} is", str(error))
+                self.assertEqual(
+                    f"{best} is legacy, and off here: to use it all the same, add it to {attribute}, "
+                    "or set algorithms = conchlite.algorithms.catalogue.LEGACY",
+                    error.advice,
+                )
+
+    def test_adviceWithoutLegacy(self) -> None:
+        """
+        What is not offered for other reasons is named too; what is not known,
+        and a host key that a server does not have, are not.
+        """
+        wanted = (b"zlib", b"zlib@openssh.com")
+        error = self.assertRaises(
+            NoCommonAlgorithm, negotiate, Role.CLIENT, clientOffer(), serverOffer(compressions=wanted), True
+        )
+        self.assertEqual(
+            "zlib@openssh.com is known, but not offered here: to use it, add it to supportedCompressions",
+            error.advice,
+        )
+        for family, role, theirs in (
+            ("keyExchanges", Role.CLIENT, (b"rsa1024-sha1", b"gss-group1-sha1-x")),
+            ("ciphers", Role.CLIENT, (b"none", b"arcfour", b"blowfish-cbc")),
+            ("signatures", Role.SERVER, (b"ssh-rsa", b"ssh-dss")),
+        ):
+            ours, others = clientOffer(), serverOffer(**{family: theirs})
+            if role is Role.SERVER:
+                ours, others = clientOffer(**{family: theirs}), serverOffer(signatures=(b"ssh-ed25519",))
+            error = self.assertRaises(NoCommonAlgorithm, negotiate, role, ours, others, True)
+            self.assertEqual("", error.advice)
+            self.assertTrue(str(error).endswith(theirs[-1].decode()))
 
     def test_guesses(self) -> None:
         """

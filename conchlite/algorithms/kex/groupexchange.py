@@ -27,7 +27,9 @@ class GroupExchangeMethod:
 
     @ivar minimumBits: no group smaller is asked for, offered or accepted.
     @ivar preferredBits: the size that a client asks for.
-    @ivar maximumBits: no group larger is asked for, offered or accepted.
+    @ivar maximumBits: no group larger is asked for or accepted.
+    @ivar maximumServedBits: a server chooses no group larger, whatever is
+        asked for: it costs a client nothing to ask (CVE-2002-20001).
     """
 
     choosesGroup: Literal[True] = True
@@ -38,6 +40,7 @@ class GroupExchangeMethod:
         minimumBits: int = _FLOOR,
         preferredBits: int = 3072,
         maximumBits: int = 8192,
+        maximumServedBits: int = 4096,
         groups: Iterable[tuple[int, int]] = (),
     ) -> None:
         """
@@ -49,6 +52,7 @@ class GroupExchangeMethod:
         self.minimumBits = max(_FLOOR, minimumBits)
         self.preferredBits = preferredBits
         self.maximumBits = maximumBits
+        self.maximumServedBits = min(maximumServedBits, maximumBits)
         self._groups: list[Group] = [OtherGroup(prime, generator) for prime, generator in groups]
         self._groups = self._groups or list(RFC3526.values())
 
@@ -58,10 +62,10 @@ class GroupExchangeMethod:
         largest that it allows.
         """
         low = max(minimumBits, self.minimumBits)
-        high = min(maximumBits, self.maximumBits)
+        high = min(maximumBits, self.maximumServedBits)
         # A client that prefers more or less than we do gets our limit, if it
         # is within its own: OpenSSH's server does the same.
-        wanted = min(max(preferredBits, self.minimumBits), self.maximumBits)
+        wanted = min(max(preferredBits, self.minimumBits), self.maximumServedBits)
         sizes = {group.bits for group in self._groups if low <= group.bits <= high}
         if not sizes or not low <= wanted <= high:
             raise KeyExchangeFailed(

@@ -153,7 +153,8 @@ def oakleyGroup() -> Group:
     """
     The Second Oakley Group, RFC 2409 section 6.2: what RFC 4253 section 8.1
     calls group 1. 1024 bits are within reach of who can pay (Logjam,
-    CVE-2015-4000), so it is in no table, and no group exchange comes to it.
+    CVE-2015-4000), so it is in no table, and no group exchange comes to it:
+    it takes its method's name.
     """
     return OtherGroup(_primeByFormula(1024, _OAKLEY_CONSTANT), 2)
 
