@@ -85,7 +85,11 @@ class PinnedFingerprint:
 class HostKeys:
     """
     What several known hosts files say together.
+
+    @cvar knownTypesFirst: let L{order} put the types of known keys first.
     """
+
+    knownTypesFirst = True
 
     def __init__(self, files: Sequence[KnownHostsFile]) -> None:
         """
@@ -158,7 +162,9 @@ class HostKeys:
 
         The order is left alone when the type that it begins with is known
         anyway: it would only tell an eavesdropper who has been here before
-        (CVE-2020-14145).
+        (CVE-2020-14145). A subclass whose C{knownTypesFirst} is false never
+        tells it, and may meet a key that it does not know although the server
+        has one that it does.
 
         @raise ConchError: a file cannot be read.
         """
@@ -169,7 +175,7 @@ class HostKeys:
             for _, entry in file.entriesFor(name)
             if entry.marker != REVOKED
         }
-        if not algorithms or keyTypeOfSignature(algorithms[0]) in known:
+        if not algorithms or not self.knownTypesFirst or keyTypeOfSignature(algorithms[0]) in known:
             return list(algorithms)
         # Sorting is stable: within the known and the unknown the order remains.
         return sorted(algorithms, key=lambda algorithm: keyTypeOfSignature(algorithm) not in known)

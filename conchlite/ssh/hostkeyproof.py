@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import FirstError, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from conchlite.error import BadSignature, ConchError, MalformedMessage, safe
+from conchlite.error import BadSignature, ConchError, MalformedMessage, PeerError, safe
 from conchlite.limits import MAXIMUM_HOST_KEYS, MAXIMUM_PROOF_REQUESTS
 from conchlite.wire.connection import HostKeyProof, HostKeyProofs, HostKeys
 from conchlite.wire.kex import SignatureBlob
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ANNOUNCEMENT = b"hostkeys-00@openssh.com"
 PROOF = b"hostkeys-prove-00@openssh.com"
 
+_log = Logger()
+
 #: What a signature is asked of: algorithm, host key, signature, data. It
 #: raises if the signature is not good.
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
@@ -41,6 +43,36 @@ def signedData(sessionID: bytes, hostKey: bytes) -> bytes:
     What the owner of a host key signs to prove it.
     """
     return HostKeyProof(PROOF, sessionID, hostKey).pack()
+
+
+def sign(key: Key, hostKey: bytes, algorithm: bytes, data: bytes) -> Deferred[bytes]:
+    """
+    Sign with a host key. What comes out is verified before anybody sees it: a
+    signature that a faulty machine got wrong may give the key away.
+
+    @param key: a L{Key}, or what signs as one does; its C{sign} may answer by
+        a Deferred.
+    @param hostKey: the blob of its public half.
+    @return: a Deferred of the signature; it fails with
+        L{conchlite.error.BadSignature} if that is wrong, and with whatever
+        C{key.sign} fails with.
+    """
+    from conchlite.ssh.keys import Key
+
+    signing: Deferred[bytes] = maybeDeferred(key.sign, data, algorithm)
+    # A Key does that itself where it is of importance, which is with RSA.
+    return signing if isinstance(key, Key) else signing.addCallback(_checked, hostKey, algorithm, data)
+
+
+def _checked(signature: bytes, hostKey: bytes, algorithm: bytes, data: bytes) -> bytes:
+    from conchlite.algorithms.publickeys.signatures import verifySignature
+
+    try:
+        verifySignature(algorithm, hostKey, signature, data, minimumRSABits=0)
+    except PeerError as error:
+        _log.critical("a signature by a host key came out wrong and was kept back: {error}", error=error)
+        raise
+    return signature
 
 
 class Owner:
@@ -83,7 +115,7 @@ class Owner:
         if not wanted or not self._keys.keys() >= set(wanted):
             return False
         signing = [
-            maybeDeferred(self._keys[blob].sign, signedData(self._sessionID, blob), self._algorithm(blob))
+            sign(self._keys[blob], blob, self._algorithm(blob), signedData(self._sessionID, blob))
             for blob in wanted
         ]
         return gatherResults(signing, consumeErrors=True).addCallbacks(_packProofs, self._ebProve)

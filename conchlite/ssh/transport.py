@@ -30,7 +30,7 @@ from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.role import Role
 from conchlite.ssh.common import NS, asBytes
-from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner
+from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner, sign
 from conchlite.ssh.requests import Requests
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transportbase import SSHTransportBase as SSHTransportBase
@@ -168,7 +168,8 @@ class SSHClientTransport(SSHTransportBase):
     def _cbVerified(self, verdict: object) -> None:
         if self._closing:
             return
-        if verdict != 1:
+        # 1.0, or an object that is equal to everything, is none.
+        if type(verdict) not in (bool, int) or verdict != 1:
             raise HostKeyRejected(f"verifyHostKey answered {verdict!r}, not True")
         self._timers.verdictGiven()
         self._layer.acceptHostKey()
@@ -340,8 +341,9 @@ class SSHServerTransport(SSHTransportBase):
         return self._owner.prove if self._owner is not None and requestName == PROOF else None
 
     def _signatureWanted(self, event: events.SignatureWanted) -> None:
-        key = self.factory.privateKeys[catalogue.keyTypeOfSignature(event.algorithm)]
-        signature: Deferred[bytes] = maybeDeferred(key.sign, event.data, event.algorithm)
+        name = catalogue.keyTypeOfSignature(event.algorithm)
+        blob = self.factory.publicKeys[name].blob()
+        signature = sign(self.factory.privateKeys[name], blob, event.algorithm, event.data)
         signature.addCallback(self._cbSigned)
         signature.addErrback(self._ebSigned)
         self.pauseWhile(signature)

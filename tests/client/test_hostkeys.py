@@ -137,11 +137,25 @@ class OrderTests(SynchronousTestCase):
 
     def test_favouriteKnown(self) -> None:
         """
-        Where the first algorithm will do, its being first tells nobody anything.
+        Row 49: where the first algorithm will do, nothing is put first, since
+        that would tell whoever listens that the host is known.
         """
         self.assertEqual(
             self.order(line(b"host", blob(b"ssh-rsa")), line(b"host", blob())), list(self.algorithms)
         )
+
+    def test_leftAlone(self) -> None:
+        """
+        Row 49: it can be switched off.
+        """
+
+        class Discreet(HostKeys):
+            knownTypesFirst = False
+
+        path = FilePath(self.mktemp())
+        path.setContent(line(b"host", blob(b"ssh-rsa")))
+        ordered = Discreet.fromPaths([path.path]).order("host", 22, self.algorithms)
+        self.assertEqual(ordered, list(self.algorithms))
 
     def test_otherHostsAndMarkers(self) -> None:
         """
