@@ -158,7 +158,7 @@ class HandshakeTimeoutTests(SynchronousTestCase):
 class ExchangeTimeoutTests(SynchronousTestCase):
     def test_unanswered(self) -> None:
         """
-        security.md row 28: a re-exchange that the peer does not finish.
+        Row 28: a re-exchange that the peer does not finish.
         """
         link = loggedIn()
         link.client.sendKexInit()

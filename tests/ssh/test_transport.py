@@ -102,7 +102,7 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_verdicts(self) -> None:
         """
-        security.md row 48: True, or 1 as the howto has it, is yes. Everything
+        Row 48: True, or 1 as the howto has it, is yes. Everything
         else ends the connection with reason 9.
         """
         for verdict, good in (
@@ -180,7 +180,7 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_weakHostKey(self) -> None:
         """
-        security.md row 51: an RSA host key below the floor ends with reason 9
+        Row 51: an RSA host key below the floor ends with reason 9
         and names the attribute that lowers the floor.
         """
         weak = Key.generate("rsa", 1024)
@@ -284,7 +284,7 @@ class ReexchangeTests(SynchronousTestCase):
 
     def test_heldAnswers(self) -> None:
         """
-        security.md row 28: a peer that ignores our KEXINIT and goes on asking
+        Row 28: a peer that ignores our KEXINIT and goes on asking
         for answers does not fill our memory.
         """
 
@@ -415,7 +415,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_requestedTwice(self) -> None:
         """
-        security.md row 63: a client gets no new count of failures, and no new
+        Row 63: a client gets no new count of failures, and no new
         time to log in, by requesting the authentication again; and who is
         logged in is not replaced by somebody else.
         """
@@ -441,7 +441,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_messageWithoutService(self) -> None:
         """
-        security.md rows 52 and 53: no message of a service before there is
+        Rows 52 and 53: no message of a service before there is
         one.
         """
         link = Link().secure()
@@ -518,7 +518,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_unknownMessage(self) -> None:
         """
-        security.md row 17: UNIMPLEMENTED names the sequence number of the
+        Row 17: UNIMPLEMENTED names the sequence number of the
         message that was not known. (Conch is off by one.)
         """
         numbers: list[int] = []
@@ -799,7 +799,7 @@ class EndTests(SynchronousTestCase):
 
     def test_badVersion(self) -> None:
         """
-        security.md row 3: a line in clear, and nothing else.
+        Row 3: a line in clear, and nothing else.
         """
         tcp = StringTransport()
         client = Client()
@@ -812,7 +812,7 @@ class EndTests(SynchronousTestCase):
 
     def test_peerTextIsSafe(self) -> None:
         """
-        security.md row 130: the text of a DISCONNECT is escaped.
+        Row 130: the text of a DISCONNECT is escaped.
         """
         link = Link().secure()
         link.server.sendDisconnect(2, b"\x1b[2Jgone\r\nforged: line \xff")
