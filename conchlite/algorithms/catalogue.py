@@ -49,12 +49,13 @@ _KEY_EXCHANGES = {
     b"diffie-hellman-group1-sha1": "kex.finitefield:GROUP1_SHA1",
 }
 
-# Methods that not every cryptography can do, and what says whether it can.
+# What not every cryptography can do, and what says whether it can.
 _PROBES = {
     b"mlkem768x25519-sha256": "kex.mlkem:isSupported",
     b"mlkem768nistp256-sha256": "kex.mlkem:isSupported",
     b"mlkem1024nistp384-sha384": "kex.mlkem:isLargeSupported",
     b"curve448-sha512": "kex.curve448:isSupported",
+    b"ssh-ed448": "publickeys.ed448:isSupported",
 }
 
 _CIPHERS = {
@@ -87,6 +88,7 @@ _KEY_TYPES = {
     b"ecdsa-sha2-nistp384": "publickeys.ecdsa:NISTP384",
     b"ecdsa-sha2-nistp521": "publickeys.ecdsa:NISTP521",
     b"ssh-rsa": "publickeys.rsa:RSA",
+    b"ssh-ed448": "publickeys.ed448:ED448",
     b"ssh-dss": "publickeys.dsa:DSA",
 }
 
@@ -179,6 +181,7 @@ SERVER_DEFAULT = AlgorithmSet(
         b"ecdsa-sha2-nistp256",
         b"ecdsa-sha2-nistp384",
         b"ecdsa-sha2-nistp521",
+        b"ssh-ed448",
         b"rsa-sha2-512",
         b"rsa-sha2-256",
     ),
@@ -241,10 +244,11 @@ def _works(probe: str) -> bool:
 
 def available(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """
-    Key exchange methods without those that the installed C{cryptography} cannot
-    do: ML-KEM takes OpenSSL 3.5 or later.
+    Key exchange methods or signature algorithms without those that the
+    installed C{cryptography} cannot do: ML-KEM takes OpenSSL 3.5 or later, and
+    its relatives have no curve of 448 bits.
 
-    @param names: the methods that are to be offered; others pass.
+    @param names: what is to be offered; what nobody can lack passes.
     """
     return tuple(name for name in names if name not in _PROBES or _works(_PROBES[name]))
 

@@ -251,11 +251,16 @@ class Key:
         """
         A new private key.
 
-        @param type: C{ed25519}, C{ecdsa} or C{rsa}.
+        @param type: C{ed25519}, C{ecdsa}, C{rsa} or C{ed448}.
         @param bits: its size; L{None} for what is good today.
         @raise UsageError: there is no such type, or no such size of it.
         """
-        names = {"ed25519": "ssh-ed25519", "ecdsa": f"ecdsa-sha2-nistp{bits or 256}", "rsa": "ssh-rsa"}
+        names = {
+            "ed25519": "ssh-ed25519",
+            "ecdsa": f"ecdsa-sha2-nistp{bits or 256}",
+            "rsa": "ssh-rsa",
+            "ed448": "ssh-ed448",
+        }
         name = names.get(type.lower(), type)
         return cls(catalogue.keyType(name.encode("utf-8", "replace")).generate(bits))
 
@@ -290,7 +295,7 @@ class Key:
 
     def type(self) -> str:
         """
-        C{"RSA"}, C{"EC"} or C{"Ed25519"}.
+        C{"RSA"}, C{"EC"}, C{"Ed25519"} or C{"Ed448"}.
         """
         return self._keyType.family
 
@@ -323,7 +328,7 @@ class Key:
         """
         What the key consists of. RSA: C{n}, C{e}, and of a private key C{d},
         C{p}, C{q}, C{u} (1/q mod p). ECDSA: C{x}, C{y}, C{curve} (the type's
-        name), C{privateValue}. Ed25519: C{a}, C{k}, as C{bytes}.
+        name), C{privateValue}. Ed25519 and Ed448: C{a}, C{k}, as C{bytes}.
         """
         return self._keyType.numbers(self._keyObject)
 
@@ -369,7 +374,7 @@ class Key:
             one: the old way to give them.
         @param subtype: of a private OpenSSH key: C{v1}, OpenSSH's own format;
             C{PEM}, the traditional one; C{PKCS8}. L{None} is C{PEM}, and C{v1}
-            for Ed25519, which has no traditional one. With a passphrase,
+            for Ed25519 and Ed448, which have no traditional one. With a passphrase,
             prefer C{v1}: what C{PEM} does to the passphrase is one MD5.
         @param comment: left out where the format has no place for it.
         @param passphrase: what to encrypt a private key with.
@@ -395,7 +400,7 @@ class Key:
             return name
         if name != "openssh":
             raise BadKeyError(f"there is no key type {safe(type)}")
-        wanted = subtype or ("v1" if self.type() == "Ed25519" else "PEM")
+        wanted = subtype or ("v1" if self.type() in ("Ed25519", "Ed448") else "PEM")
         formats = {"v1": "private_openssh", "pem": "private_pem", "pkcs8": "private_pkcs8"}
         if wanted.lower() not in formats:
             raise BadKeyError(f"there is no subtype {safe(wanted)}")

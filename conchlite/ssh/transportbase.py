@@ -202,7 +202,7 @@ class SSHTransportBase(TransportSending, Protocol):
     def _algorithms(self) -> AlgorithmSet:
         return AlgorithmSet(
             catalogue.available(tuple(self.supportedKeyExchanges)),
-            tuple(self.supportedPublicKeys),
+            catalogue.available(tuple(self.supportedPublicKeys)),
             tuple(self.supportedCiphers),
             tuple(self.supportedMACs),
             tuple(self.supportedCompressions),

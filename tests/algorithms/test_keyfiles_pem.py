@@ -215,10 +215,10 @@ class PEMTests(KeyFileTestCase):
 
     def test_keysThatSSHHasNot(self):
         from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ec, ed448, x25519
+        from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 
         for key in (
-            ed448.Ed448PrivateKey.generate(),
+            x448.X448PrivateKey.generate(),
             x25519.X25519PrivateKey.generate(),
             ec.generate_private_key(ec.SECP256K1()),
         ):

@@ -10,7 +10,7 @@ import time
 from unittest import mock
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, x25519
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.publickeys.ecdsa import NISTP256, NISTP384, NISTP521
+from conchlite.algorithms.publickeys.ed448 import ED448
 from conchlite.algorithms.publickeys.ed25519 import ED25519
+from conchlite.algorithms.publickeys.eddsa import EdDSA
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
@@ -37,10 +39,11 @@ from conchlite.error import (
 )
 from conchlite.wire.types import Reader, packMPInt, packString
 from tests.algorithms.keyvectors import signatureVectors
+from tests.algorithms.vectors import vectors
 
 VECTORS = signatureVectors()
 ECDSA_TYPES = {"nistp256": NISTP256, "nistp384": NISTP384, "nistp521": NISTP521}
-ALL_TYPES = [ED25519, NISTP256, NISTP384, NISTP521, RSA]
+ALL_TYPES = [ED25519, NISTP256, NISTP384, NISTP521, RSA, ED448]
 
 
 def number(text: str) -> int:
@@ -142,6 +145,70 @@ class Ed25519Tests(SynchronousTestCase):
         s = int.from_bytes(signature[32:], "little") + order
         bad = signature[:32] + s.to_bytes(32, "little")
         self.assertRaises(BadSignature, ED25519.verify, key, b"ssh-ed25519", bad, b"")
+
+
+class Ed448Tests(SynchronousTestCase):
+    def test_vectors(self):
+        """
+        RFC 8032 section 7.4, the first two; RFC 8709 for what they are packed in.
+        """
+        for vector in vectors("ed448"):
+            secret, point = bytes.fromhex(vector["private"]), bytes.fromhex(vector["public"])
+            data, signature = bytes.fromhex(vector["message"]), bytes.fromhex(vector["signature"])
+            private = packString(b"ssh-ed448") + packString(point) + packString(secret + point)
+            keyType, key = readPrivateKey(Reader(private))
+            self.assertIs(keyType, ED448)
+            self.assertEqual(packPublicKey(key.public_key()), packString(b"ssh-ed448") + packString(point))
+            self.assertEqual(packPrivateKey(key), private)
+            self.assertEqual(ED448.numbers(key), {"a": point, "k": secret})
+            self.assertEqual(ED448.numbers(key.public_key()), {"a": point})
+            self.assertEqual(ED448.sign(key, b"ssh-ed448", data), signature)
+            ED448.verify(readPublicKey(packPublicKey(key.public_key()))[1], b"ssh-ed448", signature, data)
+
+    def test_badKeys(self):
+        point, pair = b"\1" * 57, b"\2" * 57 + b"\1" * 57
+        for size in (0, 32, 56, 58):
+            blob = packString(b"ssh-ed448") + packString(b"\1" * size)
+            self.assertRaises(MalformedMessage, readPublicKey, blob)
+        good = packPrivateKey(ED448.generate(None))
+        for private in (
+            packString(point) + packString(pair),
+            packString(point[1:]) + packString(pair),
+            packString(point) + packString(pair[1:]),
+            packString(point) + packString(pair + b"\1"),
+            good[13:-1] + bytes((good[-1] ^ 1,)),
+        ):
+            self.assertRaises(MalformedMessage, ED448.readPrivate, Reader(private))
+
+    def test_everyBitFlipped(self):
+        """
+        A signature with any bit flipped does not verify; nor does one of
+        another length, or of other data.
+        """
+        key = ED448.generate(None)
+        public, signature = key.public_key(), ED448.sign(key, b"ssh-ed448", b"data")
+        for bit in range(8 * len(signature)):
+            flipped = bytearray(signature)
+            flipped[bit // 8] ^= 1 << bit % 8
+            self.assertRaises(BadSignature, ED448.verify, public, b"ssh-ed448", bytes(flipped), b"data")
+        for wrong in (b"", signature[:-1], signature + b"\0", signature[:64]):
+            self.assertRaises(BadSignature, ED448.verify, public, b"ssh-ed448", wrong, b"data")
+        self.assertRaises(BadSignature, ED448.verify, public, b"ssh-ed448", signature, b"dato")
+
+    def test_unsupported(self):
+        """
+        Where cryptography has no Ed448, a key of it is one that cannot be
+        read, and none can be made.
+        """
+
+        def unsupported(*args: object) -> None:
+            raise UnsupportedAlgorithm("not here")
+
+        blob, private = packString(b"\1" * 57), packString(b"\1" * 57) + packString(b"\1" * 114)
+        lacking = EdDSA(b"ssh-ed448", "Ed448", 448, 57, (int, int), unsupported, unsupported, unsupported)
+        self.assertRaises(UsageError, lacking.generate, None)
+        self.assertRaises(MalformedMessage, lacking.read, Reader(blob))
+        self.assertRaises(MalformedMessage, lacking.readPrivate, Reader(private))
 
 
 class ECDSATests(SynchronousTestCase):
@@ -440,12 +507,18 @@ class AllTypesTests(SynchronousTestCase):
             [t.size(t.generate(t.size(t.generate(None)))) for t in ALL_TYPES[:4]], [256, 256, 384, 521]
         )
         self.assertEqual(RSA.size(RSA.generate(1024)), 1024)
+        self.assertEqual(ED448.size(ED448.generate(448)), 448)
         for keyType in ALL_TYPES:
             self.assertRaises(UsageError, keyType.generate, 100)
         self.assertRaises(UsageError, RSA.generate, 20000)
 
     def test_keysThatSSHHasNot(self):
-        for key in (ed448.Ed448PrivateKey.generate(), ec.generate_private_key(ec.SECP256K1()), None, b"key"):
+        for key in (
+            x25519.X25519PrivateKey.generate(),
+            ec.generate_private_key(ec.SECP256K1()),
+            None,
+            b"key",
+        ):
             self.assertRaises(BadKeyError, keyTypeOf, key)
         self.assertRaises(BadKeyError, packPublicKey, mock.Mock(spec=dsa.DSAPrivateKey))
 
@@ -470,6 +543,7 @@ class AllTypesTests(SynchronousTestCase):
         errors = [InternalError("", []), UnsupportedAlgorithm(""), ValueError("")]
         for keyType, signature in [
             (ED25519, b"\1" * 64),
+            (ED448, b"\1" * 114),
             (NISTP256, packMPInt(1) + packMPInt(1)),
             (RSA, b"\1" * 256),
         ]:

@@ -361,12 +361,42 @@ class KeyTests(SynchronousTestCase):
             ("ecdsa", None, b"ecdsa-sha2-nistp256", 256),
             ("ecdsa", 521, b"ecdsa-sha2-nistp521", 521),
             ("rsa", 1024, b"ssh-rsa", 1024),
+            ("ed448", None, b"ssh-ed448", 448),
         ]:
             key = Key.generate(type, bits)
             self.assertEqual((key.sshType(), key.size(), key.isPublic()), (kind, size, False))
             self.assertNotEqual(key, Key.generate(type, bits))
-        for type, bits in [("dsa", None), ("ecdsa", 512), ("ed25519", 255), ("rsa", 512), ("rsa", 100000)]:
+        for type, bits in [
+            ("dsa", None),
+            ("ecdsa", 512),
+            ("ed25519", 255),
+            ("ed448", 456),
+            ("rsa", 512),
+            ("rsa", 100000),
+        ]:
             self.assertRaises(error.UsageError, Key.generate, type, bits)
+
+    def test_ed448(self):
+        """
+        An Ed448 key is written and read in every form that can hold it.
+        """
+        key = Key.generate("ed448")
+        self.assertEqual((key.type(), sorted(key.data())), ("Ed448", ["a", "k"]))
+        for text, passphrase in (
+            (key.toString("openssh", comment="who"), None),
+            (key.toString("openssh", passphrase="secret"), "secret"),
+            (key.toString("openssh", subtype="PKCS8"), None),
+            (key.privateBlob(), None),
+        ):
+            self.assertEqual(Key.fromString(text, passphrase=passphrase), key)
+        self.assertTrue(key.toString("openssh").startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"))
+        public = key.public().toString("openssh")
+        self.assertTrue(public.startswith(b"ssh-ed448 AAAA"))
+        self.assertEqual(Key.fromString(public), key.public())
+        self.assertEqual(Key.fromString(key.blob()), key.public())
+        self.assertTrue(key.public().verify(key.sign(b"data"), b"data"))
+        self.assertRaises(error.UsageError, key.toString, "openssh", subtype="PEM")
+        self.assertRaises(error.UsageError, key.toString, "lsh")
 
 
 class SignTests(SynchronousTestCase):
