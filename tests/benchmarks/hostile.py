@@ -1,0 +1,418 @@
+"""
+A server among hostile clients: does it stay up, and what does it cost?
+
+Clients that stop, cut off, flood, or send garbage at each step before the
+login, in rotation, against one server process; every hundredth is honest and
+must get in. Then slow ones, all at once, while honest ones come; the memory
+that a connection takes at each stage; and all of it once more in a server that
+has hardly any memory. Everything is on the loopback interface.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import select
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from tests.benchmarks import hostilekinds
+from tests.benchmarks.hostilekinds import KINDS, Peer, logIn
+
+THREADS = 4
+LINGERING = 60
+LIMIT_GROWTH = 8 * 2**20
+LIMIT_UNAUTHENTICATED = 256 * 1024
+MEMORY_MIB = 64
+
+#: The stages of a slow client, faults.md F6.
+SLOW = ("nothing", "halfVersion", "kexInitOnly", "securedOnly", "loginOnly")
+
+
+class ServerProcess:
+    """
+    The server, and the way to ask it.
+    """
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.hostileserver"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self._process.stdout is not None and self._process.stdin is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self.port = int(self._output.readline())
+
+    def ask(self, *words: object) -> dict[str, Any]:
+        self._input.write(" ".join(map(str, words)) + "\n")
+        answer: dict[str, Any] = json.loads(self._output.readline())
+        return answer
+
+    def settled(self, seconds: float = 30) -> dict[str, Any]:
+        """
+        What it holds when all connections are gone.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            state = self.ask("state")
+            if not state["connections"] or time.monotonic() > end:
+                return state
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self._input.close()
+        self._process.wait(10)
+
+
+class Rotation:
+    """
+    Hostile clients of every kind, and honest ones among them.
+
+    @ivar counts: how many of each kind there were.
+    @ivar logins: how long each honest login took, in seconds.
+    @ivar refused: how many honest logins failed.
+    """
+
+    def __init__(self, port: int, total: int, seed: int) -> None:
+        self._port = port
+        self._indexes = iter(range(total))
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._lingering: deque[Peer] = deque()
+        self.counts: Counter[str] = Counter()
+        self.logins: list[float] = []
+        self.refused: Counter[str] = Counter()
+        self.broken: Counter[str] = Counter()
+
+    def run(self) -> float:
+        """
+        @return: how many seconds it took.
+        """
+        started = time.monotonic()
+        threads = [threading.Thread(target=self._work) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - started
+        while self._lingering:
+            self._lingering.popleft().close()
+        return seconds
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                index = next(self._indexes, None)
+            if index is None:
+                return
+            if index % 100 == 99:
+                self._honest(index)
+            else:
+                self._hostile(index)
+
+    def _honest(self, index: int) -> None:
+        started = time.monotonic()
+        try:
+            peer = Peer(self._port, index)
+            if not logIn(peer):
+                raise ConnectionError("not let in")
+            self.logins.append(time.monotonic() - started)
+            peer.close()
+        except OSError as error:
+            self.refused[repr(error)] += 1
+
+    def _hostile(self, index: int) -> None:
+        kind = KINDS[index % len(KINDS)]
+        # Everybody comes from elsewhere, as in an attack from many hosts.
+        source = f"127.{1 + index % 200}.{index // 200 % 250}.{1 + index % 250}"
+        try:
+            peer = Peer(self._port, (self._seed, index), source)
+            kind(peer)
+            self._leave(peer, index)
+        except (ConnectionError, TimeoutError) as error:
+            # The server closed it first, as it should.
+            self.broken[type(error).__name__] += 1
+        with self._lock:
+            self.counts[kind.__name__] += 1
+
+    def _leave(self, peer: Peer, index: int) -> None:
+        # Not a divisor of the number of kinds, so that each kind ends each way.
+        manner = index // len(KINDS) % 4
+        if manner == 0:
+            peer.reset()
+        elif manner == 1:
+            peer.close()
+        elif manner == 2:
+            with self._lock:
+                self._lingering.append(peer)
+                oldest = self._lingering.popleft() if len(self._lingering) > LINGERING else None
+            if oldest is not None:
+                oldest.close()
+        else:
+            peer.socket.shutdown(1)
+            peer.socket.settimeout(0.2)
+            while peer.socket.recv(65536):
+                pass
+            peer.close()
+
+
+def percentile(values: list[float], part: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def idleLogins(port: int, count: int) -> list[float]:
+    """
+    How long honest logins take, one after the other.
+    """
+    found = []
+    for number in range(count):
+        started = time.monotonic()
+        peer = Peer(port, number)
+        assert logIn(peer)
+        found.append(time.monotonic() - started)
+        peer.close()
+    return found
+
+
+def report(name: str, value: str, good: bool) -> bool:
+    print(f"  {name:58} {value:>22}  {'ok' if good else 'TOO MUCH'}", flush=True)
+    return good
+
+
+def hostileHandshakes(total: int, seed: int) -> bool:
+    """
+    faults.md F7.
+    """
+    server = ServerProcess()
+    server.ask("set", "handshakeTimeout", 3, "loginTimeout", 5)
+    # All that is imported late, and every pool, is there after this.
+    Rotation(server.port, 10 * len(KINDS), -1).run()
+    idle = idleLogins(server.port, 30)
+    before = server.settled()
+    rotation = Rotation(server.port, total, seed)
+    seconds = rotation.run()
+    after = server.settled()
+    server.stop()
+    print(f"{total} connections, {len(KINDS)} kinds")
+    for name, count in rotation.counts.items():
+        print(f"  {name:24} {count:6}")
+    print(f"  closed by the server while we spoke: {dict(rotation.broken)}")
+    cpu = after["cpu"] - before["cpu"]
+    growth = after["rss"] - before["rss"]
+    failed = sum(rotation.refused.values())
+    good = [
+        report("connections per second", f"{total / seconds:.0f}", total / seconds >= 150),
+        report("processor's time of the server per connection", f"{1000 * cpu / total:.2f} ms", True),
+        report("growth of memory", f"{growth / 2**20:.2f} MiB", growth <= LIMIT_GROWTH),
+        *(
+            report(
+                f"{name}, before and after",
+                f"{before[name]} / {after[name]}",
+                after[name] <= before[name] + more,
+            )
+            for name, more in (
+                ("connections", 0),
+                ("descriptors", 0),
+                ("delayedCalls", 0),
+                ("deferreds", 0),
+                ("objects", 100),
+            )
+        ),
+        report("honest logins, those refused", f"{len(rotation.logins)}, {failed}", not failed),
+        report("honest login when idle, median", f"{1000 * statistics.median(idle):.1f} ms", True),
+        report("honest login, median", f"{1000 * statistics.median(rotation.logins):.1f} ms", True),
+        report("failures in the log", f"{sum(after['failures'].values())}", not after["failures"]),
+        report("lines in the log", f"{after['lines'] - before['lines']}", True),
+    ]
+    for text, count in (*rotation.refused.items(), *after["failures"].items()):
+        print(f"    {count} x {text}")
+    return all(good)
+
+
+def slowLoris(count: int) -> bool:
+    """
+    faults.md F6: C{count} connections that are silent, or say a byte a second.
+    """
+    handshake, login = 3, 6
+    server = ServerProcess()
+    server.ask("set", "handshakeTimeout", handshake, "loginTimeout", login)
+    idleLogins(server.port, 20)
+    before = server.settled()
+    started = time.monotonic()
+    peers = {}
+    for number in range(count):
+        peer = Peer(server.port, number, f"127.9.{number // 200}.{1 + number % 200}")
+        getattr(hostilekinds, SLOW[number % len(SLOW)])(peer)
+        peers[peer.socket] = peer
+    grown = server.ask("state")["rss"] - before["rss"]
+    logins: list[float] = []
+    opened = time.monotonic()
+    dripped = opened
+    while peers and time.monotonic() < opened + login + 5:
+        begun = time.monotonic()
+        honest = Peer(server.port, begun)
+        assert logIn(honest)
+        logins.append(time.monotonic() - begun)
+        honest.close()
+        if time.monotonic() > dripped + 1:
+            dripped = time.monotonic()
+            for number, peer in enumerate(peers.values()):
+                if number % 2:
+                    peer.send(b"S")
+        gone(peers)
+    seconds = time.monotonic() - opened
+    server.settled(5)
+    server.stop()
+    print(f"{count} slow connections, opened in {opened - started:.1f} s: {', '.join(SLOW)}")
+    return all(
+        (
+            report("the last one was gone after", f"{seconds:.1f} s", not peers and seconds <= login + 1),
+            report("memory for each", f"{grown / count / 1024:.0f} KiB", grown / count <= 64 * 1024),
+            report(
+                f"honest logins meanwhile: {len(logins)}, 99 of 100 within",
+                f"{1000 * percentile(logins, 0.99):.0f} ms",
+                percentile(logins, 0.99) <= 1,
+            ),
+        )
+    )
+
+
+def gone(peers: dict[Any, Peer]) -> None:
+    """
+    Forget those that the server has closed.
+    """
+    while ready := select.select(list(peers), [], [], 0)[0]:
+        for found in ready:
+            try:
+                ended = not found.recv(65536)
+            except OSError:
+                ended = True
+            if ended:
+                peers.pop(found).close()
+
+
+def stages() -> dict[str, Callable[[Peer], None]]:
+    """
+    Where a connection without a login stands, with as much as it may hold.
+    """
+    noise = hostilekinds.noise
+
+    def largestPacket(peer: Peer) -> None:
+        peer.send(hostilekinds.VERSION + (34_996).to_bytes(4, "big") + bytes(34_900))
+
+    def bytewise(peer: Peer) -> None:
+        peer.send(hostilekinds.VERSION + (34_996).to_bytes(4, "big"))
+        for _ in range(500):
+            peer.send(b"x")
+
+    def largestKexInit(peer: Peer) -> None:
+        names = tuple(b"x" * 60 + b"%03d" % number for number in range(250))
+        fields = dict.fromkeys(("languagesClientToServer", "languagesServerToClient"), names)
+        peer.send(hostilekinds.VERSION + peer.kexInit(**fields))
+
+    def longestVersion(peer: Peer) -> None:
+        peer.send(b"SSH-2.0-" + b"x" * 240)
+
+    def loginWaits(peer: Peer) -> None:
+        wrong = hostilekinds.request(b"password", b"\0" + hostilekinds.packString(b"guess"))
+        noises = [b"\x02" + hostilekinds.packString(bytes(30_000))] * 20
+        peer.sendMessages(peer.secure(), hostilekinds.service(b"ssh-userauth"), wrong, *noises)
+
+    def unread(peer: Peer) -> None:
+        peer.socket.setsockopt(1, 8, 4096)
+        peer.sendMessages(peer.secure(), *([b"\x19"] * 3000))
+
+    return {
+        "idle": hostilekinds.nothing,
+        "longest version, unfinished": longestVersion,
+        "version": hostilekinds.versionOnly,
+        "longest packet, unfinished": largestPacket,
+        "the same, in single bytes": bytewise,
+        "500 messages before KEXINIT": noise,
+        "longest KEXINIT": largestKexInit,
+        "secured": hostilekinds.securedOnly,
+        "login under way": hostilekinds.loginOnly,
+        "refusal delayed, 600 KB behind it": loginWaits,
+        "answers unread": unread,
+    }
+
+
+def memory(count: int) -> bool:
+    """
+    What one connection without a login takes of the server.
+    """
+    server = ServerProcess()
+    server.ask("set", "handshakeTimeout", 120, "loginTimeout", 120)
+    idleLogins(server.port, 20)
+    print(f"memory for each of {count} connections")
+    idle = 0.0
+    good = True
+    for name, reach in stages().items():
+        before = server.settled()
+        peers = []
+        for number in range(count):
+            peers.append(Peer(server.port, number, f"127.8.{number // 200}.{1 + number % 200}"))
+            reach(peers[-1])
+        # Its answer comes when it has read all that was sent before.
+        idleLogins(server.port, 1)
+        each = (server.ask("state")["rss"] - before["rss"]) / count
+        idle = idle or each
+        good &= report(name, f"{each / 1024:.0f} KiB", each - idle <= LIMIT_UNAUTHENTICATED)
+        for peer in peers:
+            peer.close()
+    server.settled()
+    server.stop()
+    return good
+
+
+def littleMemory(total: int, seed: int) -> bool:
+    """
+    faults.md F20: all kinds, in a server that can get 64 MiB more.
+    """
+    server = ServerProcess()
+    server.ask("set", "handshakeTimeout", 3, "loginTimeout", 5)
+    idleLogins(server.port, 20)
+    server.ask("limit", MEMORY_MIB)
+    rotation = Rotation(server.port, total, seed)
+    rotation.run()
+    state = server.settled()
+    server.stop()
+    print(f"{total} connections, no more than {MEMORY_MIB} MiB")
+    failed = sum(rotation.refused.values())
+    failures = state["failures"]
+    for text, count in (*rotation.refused.items(), *failures.items()):
+        print(f"    {count} x {text}")
+    return all(
+        (
+            report("failures in the log", f"{sum(failures.values())}", not failures),
+            report("honest logins, those refused", f"{len(rotation.logins)}, {failed}", not failed),
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hostile", description=__doc__)
+    parser.add_argument("total", type=int, nargs="?", default=10_000, help="hostile connections")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--only", choices=("hostile", "slow", "memory", "little"))
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    parts: dict[str, Callable[[], bool]] = {
+        "hostile": lambda: hostileHandshakes(options.total, options.seed),
+        "slow": lambda: slowLoris(200),
+        "memory": lambda: memory(200),
+        "little": lambda: littleMemory(options.total // 5, options.seed),
+    }
+    results = [part() for name, part in parts.items() if options.only in (None, name)]
+    sys.exit(not all(results))
+
+
+if __name__ == "__main__":
+    main()
