@@ -149,11 +149,15 @@ async def version(reactor, path: str) -> tuple[int, int]:
     return _versions[path]
 
 
-async def everyOption(reactor) -> dict[str, str]:
+async def everyOption(reactor, ssh: Sequence[str] = ()) -> dict[str, str]:
     """
     The options of ssh_config(5) and sshd_config(5) that switch on every
     algorithm there is, of which many are off by default.
+
+    @param ssh: the command that is asked, if it is not this system's ssh.
     """
+    path, *arguments = ssh or [program("ssh")]
+    environment = {"PATH": SERVER_PATH}
     # Of signatures, it lists those with certificates and with a token too,
     # which a server without such a key leaves out.
     questions = {
@@ -165,7 +169,9 @@ async def everyOption(reactor) -> dict[str, str]:
     }
     options = {"Compression": "yes"}
     for option, question in questions.items():
-        answer, _, _ = await getProcessOutputAndValue(program("ssh"), ["-Q", question], reactor=reactor)
+        answer, _, _ = await getProcessOutputAndValue(
+            path, [*arguments, "-Q", question], environment, reactor=reactor
+        )
         options[option] = ",".join(answer.decode("ascii").split())
     return options
 
