@@ -8,6 +8,7 @@ disconnect stand here too, as in Conch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -207,25 +208,23 @@ class SSHClientTransport(SSHTransportBase):
 _HOST_KEYS_RECEIVED = SSHClientTransport.hostKeysReceived
 
 
+# Who answers a global request that wants no reply, which breaks the protocol:
+# lsh 2.1 refuses our host keys.
+_ANSWERS_UNASKED = re.compile(rb"SSH-2\.0-lsh-")
+
+
 class SSHServerTransport(SSHTransportBase):
     """
     The server's end. Its factory has the host keys and the services.
 
-    @cvar acceptedSignatures: the signature algorithms that users may sign
-        with, as C{server-sig-algs} announces them (RFC 8308 section 3.1).
     @cvar announceHostKeys: tell clients that have logged in all the host keys,
         and prove on request that they are ours (OpenSSH PROTOCOL section 2.5).
     """
 
     role = Role.SERVER
     supportedVersions: Sequence[bytes] = (b"2.0",)
-    supportedKeyExchanges: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.keyExchanges)
-    supportedPublicKeys: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
-    supportedCiphers: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.ciphers)
-    supportedMACs: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.macs)
-    supportedCompressions: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.compressions)
+    algorithms = catalogue.SERVER_DEFAULT
     loginTimeout = LOGIN_SECONDS
-    acceptedSignatures: Sequence[bytes] = list(catalogue.SERVER_DEFAULT.signatures)
     announceHostKeys = True
     _owner: Owner | None = None
 
@@ -306,7 +305,7 @@ class SSHServerTransport(SSHTransportBase):
         if self._owner is None and self.isAuthenticated and asBytes(service.name) == b"ssh-connection":
             keys = self.announcedHostKeys()
             self._owner = Owner(keys, self.sessionID, self._acceptedAlgorithms())
-            if keys:
+            if keys and not _ANSWERS_UNASKED.match(self.otherVersionString):
                 announcement = GlobalRequest(ANNOUNCEMENT, False, self._owner.announcement())
                 self.sendPacket(numbers.MSG_GLOBAL_REQUEST, announcement.pack())
 

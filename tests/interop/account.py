@@ -53,12 +53,19 @@ def makeAccount(directory: Path) -> Path:
     ssh.mkdir(parents=True)
     (ssh / "authorized_keys").write_text(accountKeys())
     for path in (ssh.parent, ssh, ssh / "authorized_keys"):
-        os.chown(path, _UID, _UID)
-        path.chmod(0o600 if path.is_file() else 0o700)
+        chownToAccount(path)
     home.chmod(0o755)
     entry = f"{ACCOUNT}:x:{_UID}:{_UID}::{HOME / ACCOUNT}:/bin/sh\n"
     (directory / "passwd").write_text(Path("/etc/passwd").read_text() + entry)
     return home
+
+
+def chownToAccount(path: Path) -> None:
+    """
+    Let a file be the account's own, and nobody else's.
+    """
+    os.chown(path, _UID, _UID)
+    path.chmod(0o600 if path.is_file() else 0o700)
 
 
 def withAccount(directory: Path, arguments: Sequence[str]) -> list[str]:

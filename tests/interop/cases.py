@@ -47,9 +47,11 @@ class Peer:
     Another implementation of SSH.
 
     @cvar name: what it is called in the table and in L{KNOWN}.
+    @cvar userKeyType: what users log in with, where nothing is forced.
     """
 
     name: str
+    userKeyType = b"ssh-ed25519"
 
     async def version(self, test) -> str:
         """
@@ -138,13 +140,11 @@ class Offer:
 
 
 @functools.cache
-def userKeyFor(signature: bytes | None) -> Key | None:
+def userKeyFor(signature: bytes) -> Key | None:
     """
     A user's private key that can sign so; L{None} if there is none, because we
     only verify such signatures.
     """
-    if signature is None:
-        return userKeys()[b"ssh-ed25519"]
     return {**userKeys(), **rareUserKeys()}.get(catalogue.keyTypeOfSignature(signature))
 
 
@@ -223,6 +223,12 @@ class Matrix:
                 self.fail(f"it works: {entry}")
         return entry.reason
 
+    def userKey(self, cell: Cell | None) -> Key | None:
+        """
+        What the user has; L{None} where we can make no such key.
+        """
+        return userKeyFor((cell and cell.forces("userSignatures")) or self.peer.userKeyType)
+
     def canDo(self, cell: Cell) -> bool:
         """
         Whether our half of the cell is there.
@@ -251,7 +257,7 @@ class ServerMatrix(Matrix):
 
     async def connect(self, cell: Cell | None = None, **attributes) -> Client:
         port = await self.port()
-        key = userKeyFor(cell and cell.forces("userSignatures"))
+        key = self.userKey(cell)
         login = Login(
             self.peer.user or userName(),
             key=key,
@@ -271,7 +277,7 @@ class ServerMatrix(Matrix):
         return Offer(kexInit, signatures)
 
     def canDo(self, cell: Cell) -> bool:
-        return userKeyFor(cell.forces("userSignatures")) is not None
+        return self.userKey(cell) is not None
 
     async def tryCell(self, cell: Cell, offer: Offer) -> None:
         client = await self.connect(cell, allowTerrapin=not offer.strict)
@@ -306,7 +312,7 @@ class ClientMatrix(Matrix):
 
     async def probe(self) -> Offer:
         server = self.serve(allowTerrapin=True)
-        finished = await self.peer.runClient(self, server.port, userKeyFor(None), SOME_DATA, None)
+        finished = await self.peer.runClient(self, server.port, self.userKey(None), SOME_DATA, None)
         self.assertTrue(server.transports, finished.errors)
         payload = server.transports[0].otherKexInitPayload
         self.assertTrue(payload, finished.errors)
@@ -314,13 +320,14 @@ class ClientMatrix(Matrix):
         return Offer(kexInit, self.peer.clientUserSignatures(kexInit))
 
     def canDo(self, cell: Cell) -> bool:
-        return userKeyFor(cell.forces("userSignatures")) is not None and canServe(cell)
+        return self.userKey(cell) is not None and canServe(cell)
 
     async def tryCell(self, cell: Cell, offer: Offer) -> None:
         server = self.server = self.serve(cell, allowTerrapin=not offer.strict)
-        key = userKeyFor(cell.forces("userSignatures"))
+        key = self.userKey(cell)
         finished = await self.peer.runClient(self, server.port, key, SOME_DATA, cell)
-        self.assertEqual(finished.status, 0, finished.errors)
+        ends = [str(transport.closeReason and transport.closeReason.value) for transport in server.transports]
+        self.assertEqual(finished.status, 0, f"{finished.errors!r}; at our end: {ends}")
         self.assertEqual(sha256(finished.output), sha256(SOME_DATA))
         await server.ended()
         (transport,) = server.transports

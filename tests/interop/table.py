@@ -28,9 +28,11 @@ CHAPTER = Path(__file__).parents[2] / "doc" / "interop.rst"
 MODULES = (
     "test_openssh_server",
     "test_openssh_client",
+    "test_openssh10",
     "test_dropbear",
     "test_tinyssh",
     "test_putty",
+    "test_lsh",
     "test_asyncssh",
     "test_paramiko",
     "test_conch",
@@ -262,8 +264,13 @@ def main(arguments: Sequence[str]) -> int:
             counts[role][kind] = counts[role].get(kind, 0) + 1
     for role, numbers in counts.items():
         print(f"{role}: " + ", ".join(f"{number} {kind}" for kind, number in numbers.items()))
+    problems: dict[str, object] = {}
     for test, problem in [*verdicts.failures, *verdicts.errors]:
-        print(f"\n{test.id()}\n{problem}")
+        print(f"\n{test.id()}: {problem.getErrorMessage()}")
+        # One that all tests of a class have in common is told once.
+        problems.setdefault(problem.getErrorMessage(), problem)
+    for problem in problems.values():
+        print(f"\n{problem}")
     if not verdicts.wasSuccessful():
         return 1
     if "--write" in arguments:

@@ -14,7 +14,7 @@ from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.error import AuthenticationFailed, ConnectionEnded, Disconnected
 from conchlite.ssh.keys import Key
 from conchlite.wire.numbers import DISCONNECT_CONNECTION_LOST
-from tests.interop.cases import Matrix, Peer, canServe, userKeyFor
+from tests.interop.cases import Matrix, Peer, canServe
 from tests.interop.matrix import (
     CELLS,
     DATA,
@@ -60,7 +60,7 @@ class MatrixTests(Matrix, OurselvesTestCase):
 
     async def tryAlgorithms(self, cell: Cell) -> str | None:
         self.learnt().version = await self.peer.version(self)
-        key = userKeyFor(cell.forces("userSignatures"))
+        key = self.userKey(cell)
         if key is None or not canServe(cell):
             return "-"
         server = Server.start(self, reactor, EVERYTHING, acceptedSignatures=EVERYTHING.signatures)

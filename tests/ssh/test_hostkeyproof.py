@@ -189,6 +189,17 @@ class AnnouncementTests(HostKeyTestCase):
         self.assertEqual([], link.client.service.asked)
         self.failureResultOf(self.ask(link, KEYS[1].blob()), GlobalRequestFailed)
 
+    def test_lsh(self) -> None:
+        """
+        lsh 2.1 refuses the announcement, which asks for no answer: it is told
+        nothing.
+        """
+        client = Client()
+        client.ourVersionString = b"SSH-2.0-lsh-2.1 lsh - a GNU ssh"
+        link = self.link(client)
+        link.flush()
+        self.assertEqual([], link.client.service.asked)
+
     def test_keysInStore(self) -> None:
         """
         A server can announce keys that it is going to use one day.
