@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.knownhosts import UserInterface
 from conchlite.client.login import IClientReactor, KnownHosts, Login
 from conchlite.error import ChannelClosed, ConnectionEnded, UsageError, safe
@@ -320,6 +321,7 @@ class SSHCommandClientEndpoint:
         agentEndpoint: IStreamClientEndpoint | None = None,
         knownHosts: KnownHosts = None,
         ui: UserInterface | None = None,
+        algorithms: AlgorithmSet | None = None,
     ) -> SSHCommandClientEndpoint:
         """
         An endpoint that makes a connection for each command, and closes it
@@ -341,12 +343,15 @@ class SSHCommandClientEndpoint:
             is added to C{knownHosts}, by default to C{~/.ssh/known_hosts}.
             Without it, such a host is refused. Nobody is asked about a host
             that is known with another key: it is refused.
+        @param algorithms: what is offered to the server, such as
+            L{conchlite.algorithms.catalogue.LEGACY} for an old one; by default
+            what every client offers.
         @raise UsageError: there is an C{agentEndpoint}, or one of C{keys} is no
             private key.
         """
         if agentEndpoint is not None:
             raise UsageError("agentEndpoint: conchlite asks no agent; pass private keys as keys")
-        given = Login(reactor, username, hostname, port, keys or (), password, knownHosts, ui)
+        given = Login(reactor, username, hostname, port, keys or (), password, knownHosts, ui, algorithms)
 
         async def login() -> _LoggedIn:
             connection = await given.connect()

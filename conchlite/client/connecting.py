@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReac
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
+from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.hostkeys import HostKeyPolicy
 from conchlite.error import CannotConnect, ConchError, safe
 from conchlite.ssh.connection import SSHConnection
@@ -89,16 +90,18 @@ class ClientConnection(SSHConnection):
 class _TransportFactory(Factory):
     noisy = False
 
-    def __init__(self, connecting: Connecting, algorithms: list[bytes]) -> None:
+    def __init__(self, connecting: Connecting, hostKeyAlgorithms: list[bytes]) -> None:
         self.connecting = connecting
-        self._algorithms = algorithms
+        self._hostKeyAlgorithms = hostKeyAlgorithms
 
     def buildProtocol(self, addr: IAddress | None) -> ClientTransport:
         transport = self.connecting.transport = self.connecting.makeTransport()
         transport.factory = self
         transport.connecting = self.connecting
         transport.clock = self.connecting.clock
-        transport.supportedPublicKeys = self._algorithms
+        if self.connecting.algorithms is not None:
+            transport.algorithms = self.connecting.algorithms
+        transport.supportedPublicKeys = self._hostKeyAlgorithms
         return transport
 
 
@@ -107,11 +110,13 @@ class Connecting:
     One connection to one server, from its beginning to its end.
 
     @ivar clock: what the timers run on.
+    @ivar algorithms: what is offered; L{None} for the default.
     @ivar transport: the transport, when there is one.
     @ivar userAuth: the service that logs in, when there is one.
     """
 
     makeTransport: Callable[[], ClientTransport] = ClientTransport
+    algorithms: AlgorithmSet | None = None
 
     def __init__(
         self,
@@ -156,8 +161,10 @@ class Connecting:
         """
         result: Deferred[ClientConnection] = Deferred(self._cancelled)
         self._result = result
+        offered = self.algorithms
+        signatures = ClientTransport.supportedPublicKeys if offered is None else offered.signatures
         try:
-            algorithms = self._hostKeys.order(self._host, self._port, ClientTransport.supportedPublicKeys)
+            algorithms = self._hostKeys.order(self._host, self._port, signatures)
         except ConchError:
             self._fail(Failure())
             return result

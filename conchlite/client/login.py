@@ -17,6 +17,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
 
+from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.connecting import ClientConnection, ClientTransport, Connecting
 from conchlite.client.hostentries import REVOKED
 from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
@@ -70,6 +71,7 @@ class Login:
         password: Text | None = None,
         knownHosts: KnownHosts = None,
         ui: UserInterface | None = None,
+        algorithms: AlgorithmSet | None = None,
     ) -> None:
         """
         @param hostname: the server's name, or its address, IPv4 or IPv6.
@@ -80,6 +82,8 @@ class Login:
         @param ui: whom to ask about a host that is not known; what is accepted
             is added to the known hosts, to the user's file by default. L{None}
             to refuse it.
+        @param algorithms: what is offered to the server; by default what every
+            client offers.
         @raise UsageError: one of C{keys} is no private key.
         """
         for key in keys:
@@ -94,6 +98,7 @@ class Login:
         self._password = password
         self._files = _knownHostsFiles(knownHosts)
         self._ui = ui
+        self._algorithms = algorithms
 
     def connect(self) -> Deferred[ClientConnection]:
         """
@@ -111,6 +116,7 @@ class Login:
         connecting = _Connecting(
             self._host, self._port, HostKeys(self._files), self._makeUserAuth, self._reactor, SECURE_SECONDS
         )
+        connecting.algorithms = self._algorithms
         if self._ui is not None:
             connecting.question = partial(self._ask, self._ui)
         endpoint = HostnameEndpoint(self._reactor, self._host, self._port, TCP_SECONDS)

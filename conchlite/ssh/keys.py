@@ -307,8 +307,8 @@ class Key:
 
     def supportedSignatureAlgorithms(self) -> list[bytes]:
         """
-        The signature algorithms of the key, most preferred first. C{ssh-rsa},
-        which is SHA-1, is none of them.
+        The signature algorithms of the key, most preferred first; behind them
+        C{ssh-rsa}, which is SHA-1, for those who ask for it by name.
         """
         return list(self._keyType.signatureAlgorithms)
 
@@ -441,13 +441,16 @@ class Key:
     def verify(self, signature: bytes, data: bytes) -> bool:
         """
         Whether C{signature} is the key's, of C{data}, by whatever algorithm
-        of the key's type it names. Where an algorithm was agreed on, and
-        wherever the answer decides about access, use L{verifyStrictly}.
+        of the key's type it names, but for SHA-1 by an RSA key. Where an
+        algorithm was agreed on, and wherever the answer decides about access,
+        use L{verifyStrictly}.
 
         @param signature: the algorithm's name and the signature.
         """
         try:
             algorithm = SignatureBlob.unpack(signature).algorithm
+            if algorithm == b"ssh-rsa":
+                return False
             verifyByKey(self._publicObject, algorithm, signature, data)
         except (BadSignature, MalformedMessage):
             return False

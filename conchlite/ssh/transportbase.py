@@ -49,6 +49,7 @@ from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.common import asBytes
+from conchlite.ssh.offer import AlgorithmOffer
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportsending import Backpressure, TransportSending
@@ -57,22 +58,15 @@ from conchlite.wire import numbers, transport
 _T = TypeVar("_T")
 
 
-class SSHTransportBase(TransportSending, Protocol):
+class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
     """
     What the two ends of a transport have in common.
 
-    The attributes that are lists of names may be replaced on a subclass, or on
-    an instance before it is connected.
-
-    @cvar supportedKeyExchanges: key exchange methods, most preferred first.
-    @cvar supportedPublicKeys: signature algorithms of host keys, likewise.
-    @cvar supportedCiphers: ciphers, likewise.
-    @cvar supportedMACs: MACs, likewise.
-    @cvar supportedCompressions: compression methods, likewise.
     @cvar supportedLanguages: not used; Conch has it.
     @cvar ourVersionString: our identification line, without its end.
-    @cvar allowTerrapin: accept chacha20-poly1305 with a peer that does no
-        strict key exchange (CVE-2023-48795).
+    @cvar allowTerrapin: accept chacha20-poly1305, and CBC with a MAC of what is
+        encrypted, with a peer that does no strict key exchange
+        (CVE-2023-48795).
     @cvar minimumRSABits: the smallest RSA host key that is accepted, in bits.
     @cvar handshakeTimeout: how many seconds the first key exchange may take,
         without the time that the verdict on a host key takes; 0 for no limit.
@@ -108,11 +102,6 @@ class SSHTransportBase(TransportSending, Protocol):
     ourVersionString = b"SSH-2.0-" + version
     supportedVersions: Sequence[bytes] = (b"1.99", b"2.0")
 
-    supportedKeyExchanges: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.keyExchanges)
-    supportedPublicKeys: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.signatures)
-    supportedCiphers: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.ciphers)
-    supportedMACs: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.macs)
-    supportedCompressions: Sequence[bytes] = list(catalogue.CLIENT_DEFAULT.compressions)
     supportedLanguages: Sequence[bytes] = []
 
     allowTerrapin = False
@@ -200,12 +189,10 @@ class SSHTransportBase(TransportSending, Protocol):
         )
 
     def _algorithms(self) -> AlgorithmSet:
-        return AlgorithmSet(
-            catalogue.available(tuple(self.supportedKeyExchanges)),
-            catalogue.available(tuple(self.supportedPublicKeys)),
-            tuple(self.supportedCiphers),
-            tuple(self.supportedMACs),
-            tuple(self.supportedCompressions),
+        offered = self.algorithms
+        return offered.replacing(
+            keyExchanges=catalogue.available(offered.keyExchanges),
+            signatures=catalogue.available(offered.signatures),
         )
 
     def _verifySignature(self, algorithm: bytes, hostKey: bytes, signature: bytes, data: bytes) -> None:

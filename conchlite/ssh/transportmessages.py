@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from conchlite.algorithms.catalogue import LEGACY_NAMES
 from conchlite.error import Disconnected, UnexpectedMessage, safe
 from conchlite.sansio import events
 from conchlite.sansio.events import Event
@@ -44,6 +45,7 @@ class TransportMessages(TransportFacts):
     _timers: Timers
     _closing = False
     _heldAnswers = 0
+    _legacyTold: frozenset[tuple[str, bytes]] = frozenset()
 
     def sendUnimplemented(self) -> None:
         """
@@ -82,6 +84,26 @@ class TransportMessages(TransportFacts):
         """
         if self._maySay():
             log(line, peer=self._peerText(), **fields)
+
+    def tellLegacy(self, *uses: tuple[str, bytes | None]) -> None:
+        """
+        Warn in the log of each use of a legacy algorithm, once.
+
+        @param uses: what for, in words, and an algorithm's name; others than
+            legacy ones are let pass.
+        """
+        new = {
+            (what, name): f"{what} {name.decode('ascii')}"
+            for what, name in uses
+            if name in LEGACY_NAMES and name is not None and (what, name) not in self._legacyTold
+        }
+        if new:
+            self._legacyTold |= new.keys()
+            self._say(
+                self._log.warn,
+                "the connection with {peer} uses what is legacy: {algorithms}",
+                algorithms=", ".join(new.values()),
+            )
 
     def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
         """
@@ -201,6 +223,16 @@ class TransportMessages(TransportFacts):
     def _newKeysUsed(self, event: events.NewKeysUsed) -> None:
         self._heldAnswers = 0
         self._timers.newKeys()
+        n = self.negotiated
+        if n is not None:
+            self.tellLegacy(
+                ("key exchange", n.keyExchange),
+                ("host key", n.hostKey),
+                ("cipher", n.cipherClientToServer),
+                ("cipher", n.cipherServerToClient),
+                ("MAC", n.macClientToServer),
+                ("MAC", n.macServerToClient),
+            )
         if event.first:
             self._say(self._log.info, "{peer} secured: {negotiated}", negotiated=self.negotiated)
             self._secured()

@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from conchlite.algorithms.catalogue import CLIENT_DEFAULT
 from conchlite.error import AuthenticationFailed, ConchError, PeerError, UnexpectedMessage, safe
 from conchlite.sansio.authentication import ClientAuthentication, ClientInput, ClientState, attributeName
 from conchlite.ssh.authmethods import METHODS
@@ -56,7 +55,8 @@ class SSHUserAuthClient(SSHService):
     gets the method's message 60. C{auth_password = None} turns a method off.
 
     @cvar preferredOrder: the methods, in the order in which they are tried.
-    @cvar signatureAlgorithms: what keys may sign with, most preferred first.
+    @cvar signatureAlgorithms: what keys may sign with; L{None} for the
+        transport's C{acceptedSignatures}.
     @cvar minimumRSABits: the smallest RSA key that is used, in bits.
     @cvar maximumPasswordAttempts: how many passwords are sent at most.
     @cvar maximumRequests: how many requests are sent at most.
@@ -81,7 +81,7 @@ class SSHUserAuthClient(SSHService):
         numbers.MSG_USERAUTH_PK_OK: "USERAUTH_PK_OK",
     }
     preferredOrder: Sequence[Text] = [b"publickey", b"password", b"keyboard-interactive"]
-    signatureAlgorithms: Sequence[bytes] = list(CLIENT_DEFAULT.signatures)
+    signatureAlgorithms: Sequence[bytes] | None = None
     minimumRSABits = 2048
     maximumPasswordAttempts = 3
     maximumRequests = 20

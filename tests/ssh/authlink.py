@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from conchlite.algorithms.catalogue import SERVER_DEFAULT
+from conchlite.algorithms.catalogue import LEGACY_NAMES, SERVER_DEFAULT
 from conchlite.error import ConnectionEnded, PeerError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.address import SSHTransportAddress
@@ -91,6 +91,7 @@ class FakeTransport:
         self.peerExtensions = {}
         self.sent = []
         self.ended = []
+        self.legacy = []
         self.unimplemented = 0
         self.holds = 0
         self._inbox = deque()
@@ -122,6 +123,9 @@ class FakeTransport:
 
     def sendUnimplemented(self):
         self.unimplemented += 1
+
+    def tellLegacy(self, *uses):
+        self.legacy += [use for use in uses if use[1] in LEGACY_NAMES]
 
     def failProtocol(self, error):
         self.end(error, error.reason, error.answer.encode())

@@ -404,7 +404,9 @@ class SignTests(SynchronousTestCase):
         for name, kind, sshType, _ in TYPES:
             key = vector(name)
             algorithms = key.supportedSignatureAlgorithms()
-            self.assertEqual(algorithms, [b"rsa-sha2-512", b"rsa-sha2-256"] if kind == "RSA" else [sshType])
+            self.assertEqual(
+                algorithms, [b"rsa-sha2-512", b"rsa-sha2-256", b"ssh-rsa"] if kind == "RSA" else [sshType]
+            )
             signature = key.sign(b"data")
             self.assertEqual(Reader(signature).string(), algorithms[0])
             self.assertTrue(key.verify(signature, b"data"))
@@ -416,13 +418,15 @@ class SignTests(SynchronousTestCase):
                 for asked in (algorithm, algorithm.decode()):
                     signature = key.sign(b"data", asked)
                     self.assertEqual(Reader(signature).string(), algorithm)
-                    self.assertTrue(key.public().verify(signature, b"data"))
                     self.assertIsNone(key.verifyStrictly(signature, b"data", algorithm))
+                    # SHA-1 has to be asked for.
+                    verdict = key.public().verify(signature, b"data")
+                    self.assertIs(verdict, algorithm != b"ssh-rsa")
 
     def test_foreignAlgorithms(self):
         for name, kind, *_ in TYPES:
             foreign = "ssh-ed25519" if kind != "Ed25519" else "rsa-sha2-256"
-            for algorithm in ("ssh-rsa", foreign, "\ud800"):
+            for algorithm in ("ssh-dss", foreign, "\ud800"):
                 self.assertRaises(keys.BadSignatureAlgorithmError, vector(name).sign, b"data", algorithm)
 
     def test_publicKeyCannotSign(self):

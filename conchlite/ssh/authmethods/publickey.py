@@ -121,7 +121,10 @@ class PublicKeyClient(ClientMethod):
                 f"{type(client).__name__}.minimumRSABits = {client.minimumRSABits}"
             )
             return []
-        ours = [name for name in key.supportedSignatureAlgorithms() if name in client.signatureAlgorithms]
+        allowed = client.signatureAlgorithms
+        if allowed is None:
+            allowed = client.transport.acceptedSignatures
+        ours = [name for name in key.supportedSignatureAlgorithms() if name in allowed]
         if not ours:
             self.record.obstacles.append(f"{describe(key)}, as no algorithm is allowed that it signs with")
             return []
@@ -172,6 +175,7 @@ class PublicKeyClient(ClientMethod):
             )
             return False
         self.step = Step.SIGNED
+        client.transport.tellLegacy(("user's key", self._algorithm))
         data = PublicKeyData(True, self._algorithm, self._blob, packString(signature))
         client.askForAuth(self.name, data.pack())
         return True
@@ -278,6 +282,7 @@ class PublicKeyServer(ServerMethod):
             data.publicKey,
         )
         _verify(key, data.algorithm, signature, covered)
+        self.server.transport.tellLegacy(("user's key", data.algorithm))
         return await self.login(SSHPrivateKey(user, data.algorithm, data.publicKey, covered, signature))
 
     def _readKey(self, data: PublicKeyData) -> PublicKey:

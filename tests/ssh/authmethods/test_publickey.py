@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite.algorithms.catalogue import LEGACY
 from conchlite.algorithms.publickeys import signatures
 from conchlite.error import (
     BadSignature,
@@ -416,7 +417,7 @@ class ServerPublicKeyTests(ServerMixin, SynchronousTestCase):
         """
         for key in (ed25519(1), rsa(), Key.generate("ecdsa", 256), Key.generate("ecdsa", 521)):
             for algorithm in key.supportedSignatureAlgorithms():
-                self.start(owners(ed25519(9), key.public()))
+                self.start(owners(ed25519(9), key.public())).acceptedSignatures = LEGACY.signatures
                 answer = self.ask(query(key, algorithm))
                 self.assertEqual(answer, [(PK_OK, UserauthPKOK(algorithm, key.blob()).pack())])
                 self.assertNobodyIn()
