@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -20,6 +20,7 @@ from tests.interop.peers import (
     Finished,
     hostKeys,
     missing,
+    program,
     publicKeyLine,
     rareHostKeys,
     rareUserKeys,
@@ -105,13 +106,34 @@ class ProgramServer(ServerPeer):
         self.program = program
         self.name = program.name
         self.environment = environment
+        self._dsaKeys: set[bytes] = set()
 
     async def version(self, test) -> str:
         return await self.program.version(test)
 
+    def hostKeyBlobs(self) -> Collection[bytes]:
+        return {*super().hostKeyBlobs(), *self._dsaKeys}
+
+    async def _makeDSAKey(self, test, path: Path) -> None:
+        # We verify its signatures, but make none: and OpenSSH 10 makes no key.
+        keygen = program("ssh-keygen")
+        made = await run(test, reactor, keygen, ["-q", "-N", "", "-t", "dsa", "-f", str(path)])
+        if made.status == 0:
+            public = path.with_name(path.name + ".pub")
+            self._dsaKeys = {Key.fromFile(str(public)).blob()}
+            # Whose name begins as those of private ones do.
+            public.unlink()
+
+    def hostKeys(self) -> Mapping[bytes, Key]:
+        """
+        The private host keys that it gets, by their types' names.
+        """
+        return {**hostKeys(), **rareHostKeys()}
+
     async def startServer(self, test, directory: Path) -> Daemon:
-        for name, key in {**hostKeys(), **rareHostKeys()}.items():
+        for name, key in self.hostKeys().items():
             writePrivateKey(key, directory / f"host_{name.decode()}")
+        await self._makeDSAKey(test, directory / "host_ssh-dss")
         authorizedKeys = directory / "authorized_keys"
         keys = [*userKeys().values(), *rareUserKeys().values()]
         authorizedKeys.write_text("".join(publicKeyLine(key) + "\n" for key in keys))

@@ -8,6 +8,7 @@ import threading
 
 import paramiko
 from contract import LOCALHOST, exitStatus, listening, publicBlobs, sayVersion, serverArguments
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko_common import enableAll
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     for path in arguments.hostKeys:
         try:
             hostKeys.append(paramiko.PKey.from_path(path))
-        except (paramiko.SSHException, paramiko.UnknownKeyType, ValueError):
+        except (paramiko.SSHException, UnsupportedAlgorithm, paramiko.UnknownKeyType):
             pass  # A type of key that it does not have.
     authorizedKeys = publicBlobs(arguments.authorizedKeys)
     # Without them it does no group exchange.
