@@ -227,6 +227,7 @@ class SSHServerTransport(SSHTransportBase):
     loginTimeout = LOGIN_SECONDS
     announceHostKeys = True
     _owner: Owner | None = None
+    _hostKeys: dict[bytes, tuple[bytes, Key]]
 
     # The factory's, from the connection to its end.
     _admission: Admission | None = None
@@ -277,17 +278,20 @@ class SSHServerTransport(SSHTransportBase):
                 self._admission.left(self)
 
     def _configuration(self) -> Configuration:
-        publicKeys = self.factory.publicKeys
-        hostKeys = {}
+        publicKeys, privateKeys = self.factory.publicKeys, self.factory.privateKeys
+        # As they are now: keys that the factory gets later are for connections
+        # that come later. In this one a re-exchange is signed with the same.
+        self._hostKeys = {}
         for algorithm in self.supportedPublicKeys:
-            key = publicKeys.get(catalogue.keyTypeOfSignature(algorithm))
-            if key is not None:
-                hostKeys[algorithm] = key.blob()
+            name = catalogue.keyTypeOfSignature(algorithm)
+            if name in publicKeys and name in privateKeys:
+                self._hostKeys[algorithm] = (publicKeys[name].blob(), privateKeys[name])
+        self.supportedPublicKeys = list(self._hostKeys)
         return Configuration(
             self.ourVersionString,
             tuple(self.supportedVersions),
             self._verifySignature,
-            hostKeys,
+            {algorithm: blob for algorithm, (blob, _) in self._hostKeys.items()},
             {
                 # RFC 8308 section 3.1: a name-list without a length of its own.
                 b"server-sig-algs": packNameList(self.acceptedSignatures)[4:],
@@ -340,9 +344,8 @@ class SSHServerTransport(SSHTransportBase):
         return self._owner.prove if self._owner is not None and requestName == PROOF else None
 
     def _signatureWanted(self, event: events.SignatureWanted) -> None:
-        name = catalogue.keyTypeOfSignature(event.algorithm)
-        blob = self.factory.publicKeys[name].blob()
-        signature = sign(self.factory.privateKeys[name], blob, event.algorithm, event.data)
+        blob, key = self._hostKeys[event.algorithm]
+        signature = sign(key, blob, event.algorithm, event.data)
         signature.addCallback(self._cbSigned)
         signature.addErrback(self._ebSigned)
         self.pauseWhile(signature)

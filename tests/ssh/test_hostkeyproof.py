@@ -136,6 +136,34 @@ class NegotiatedKeyTests(HostKeyTestCase):
                 self.assertEqual([(key.blob(), ANY)], link.client.asked)
                 self.assertEqual(algorithm, link.server.negotiated.hostKey)
 
+    def test_keysChange(self) -> None:
+        """
+        A server may get other keys while clients are there: these stay with
+        the one that they have accepted, those who come later get the new one.
+        """
+        factory = Factory({b"ssh-ed25519": KEYS[0]})
+        link = self.link(factory=factory)
+        factory.privateKeys = {b"ssh-ed25519": SPARE}
+        factory.publicKeys = {b"ssh-ed25519": SPARE.public()}
+        link.client.renewKeys()
+        link.flush()
+        self.assertIsNone(link.client.closeReason)
+        later = self.link(factory=factory)
+        self.assertEqual([(SPARE.blob(), ANY)], later.client.asked)
+
+    def test_halfAKey(self) -> None:
+        """
+        A key of which the factory has only one half is not offered.
+        """
+        factory = Factory()
+        factory.publicKeys = {name: key for name, key in factory.publicKeys.items() if name != b"ssh-ed25519"}
+        del factory.privateKeys[b"ecdsa-sha2-nistp256"]
+        link = self.link(factory=factory)
+        self.assertEqual(b"ecdsa-sha2-nistp384", link.client.negotiated.hostKey)
+        link.flush()
+        (keys,) = link.client.learned
+        self.assertEqual([key.blob() for key in KEYS[2:]], [key.blob() for key in keys])
+
 
 class AnnouncementTests(HostKeyTestCase):
     def test_learned(self) -> None:
