@@ -4,13 +4,15 @@ The server that hostile clients meet, in a process of its own.
 It says its port in a line on its standard output. Then it takes commands, one
 a line, on its standard input, and answers each with a line of JSON:
 
-  - C{state}: what it holds, after the garbage was collected;
+  - C{state}: what it holds, after the garbage was collected, and what is
+    free was given back to the system;
   - C{set NAME VALUE ...}: numbers for attributes of the transport's class;
   - C{limit MIB}: no more address space than so much beyond what there is.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -101,6 +103,8 @@ class Control(LineOnlyReceiver):
 
     def do_state(self):
         gc.collect()
+        # What the C library has free is not what the server holds.
+        ctypes.CDLL(None).malloc_trim(0)
         objects = gc.get_objects()
         return {
             "connections": Transport.connections,
@@ -108,6 +112,7 @@ class Control(LineOnlyReceiver):
             "delayedCalls": len(reactor.getDelayedCalls()),
             "deferreds": sum(type(found) is Deferred for found in objects),
             "objects": len(objects),
+            "blocks": sys.getallocatedblocks(),
             "rss": pages()[1] * _PAGE,
             "cpu": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
             "lines": self._log.lines,
