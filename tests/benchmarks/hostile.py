@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from conchlite.wire import numbers
@@ -28,6 +29,7 @@ from conchlite.wire.types import packString
 from tests.benchmarks import hostilekinds
 from tests.benchmarks.hostilekinds import KINDS, Peer, logIn
 
+ROOT = Path(__file__).resolve().parents[2]
 THREADS = 4
 LINGERING = 60
 WARMING = 1000
@@ -47,7 +49,7 @@ class ServerProcess:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.hostileserver"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
         assert self._process.stdout is not None and self._process.stdin is not None
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -421,17 +423,78 @@ def littleMemory(total: int, seed: int) -> bool:
     )
 
 
+def openMany(port: int, count: int) -> dict[Any, Peer]:
+    """
+    Silent connections, each from another address.
+    """
+    peers = [Peer(port, number, f"127.7.{number // 200}.{1 + number % 200}") for number in range(count)]
+    return {peer.socket: peer for peer in peers}
+
+
+def admitted(port: int, seconds: float) -> float:
+    """
+    Try to log in until it can be done.
+
+    @return: how many seconds that took.
+    """
+    started = time.monotonic()
+    while True:
+        peer = Peer(port, started)
+        try:
+            if logIn(peer):
+                return time.monotonic() - started
+        except OSError:
+            pass  # There is no room yet.
+        finally:
+            peer.close()
+        if time.monotonic() > started + seconds:
+            raise AssertionError("the server takes nobody any more")
+
+
+def fewDescriptors(count: int) -> bool:
+    """
+    faults.md F19: C{count} connections, and 64 descriptors.
+    """
+    server = ServerProcess()
+    idleLogins(server.port, 1)
+    server.ask("descriptors", 64)
+    peers = openMany(server.port, count)
+    gone(peers)
+    before = server.ask("cpu")
+    started = time.monotonic()
+    arrived = 0
+    while time.monotonic() < started + 2:
+        Peer(server.port, started).close()
+        arrived += 1
+        time.sleep(0.02)
+    share = (server.ask("cpu")["cpu"] - before["cpu"]) / (time.monotonic() - started)
+    for peer in peers.values():
+        peer.close()
+    resumed = admitted(server.port, 10)
+    failures = server.ask("cpu")["failures"]
+    server.stop()
+    print(f"{count} connections, 64 descriptors: {before['connections']} were taken")
+    return all(
+        (
+            report(f"processor's time meanwhile, with {arrived} more", f"{100 * share:.0f} %", share < 0.2),
+            report("honest login, once there is room, after", f"{resumed:.2f} s", resumed <= 1),
+            report("failures in the log", f"{sum(failures.values())}", not failures),
+        )
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hostile", description=__doc__)
     parser.add_argument("total", type=int, nargs="?", default=10_000, help="hostile connections")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--only", choices=("hostile", "slow", "memory", "little"))
+    parser.add_argument("--only", choices=("hostile", "slow", "memory", "little", "descriptors"))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     parts: dict[str, Callable[[], bool]] = {
         "hostile": lambda: hostileHandshakes(options.total, options.seed),
         "slow": lambda: slowLoris(200),
         "memory": lambda: memory(200),
+        "descriptors": lambda: fewDescriptors(200),
         "little": lambda: littleMemory(options.total // 5, options.seed),
     }
     results = [part() for name, part in parts.items() if options.only in (None, name)]

@@ -123,15 +123,15 @@ class Peer:
         self.socket.close()
 
 
-def logIn(peer: Peer) -> bool:
+def logInAs(peer: Peer) -> End | None:
     """
     What an honest client does.
 
-    @return: whether it is let in.
+    @return: the machine, or L{None} if it is not let in.
     """
     end = peer.secure()
     if end is None:
-        return False
+        return None
     peer.sendMessages(end, service(b"ssh-userauth"))
     answer = request(b"password", b"\0" + packString(PASSWORD.encode()), USER.encode())
     peer.sendMessages(end, answer)
@@ -140,7 +140,14 @@ def logIn(peer: Peer) -> bool:
         return {number for number, _ in end.received if number < numbers.FIRST_CONNECTION_NUMBER}
 
     peer.until(end, answers)
-    return answers() == {numbers.MSG_USERAUTH_SUCCESS}
+    return end if answers() == {numbers.MSG_USERAUTH_SUCCESS} else None
+
+
+def logIn(peer: Peer) -> bool:
+    """
+    @return: whether an honest client is let in.
+    """
+    return logInAs(peer) is not None
 
 
 def service(name: bytes) -> bytes:

@@ -7,6 +7,9 @@ a line, on its standard input, and answers each with a line of JSON:
   - C{state}: what it holds, after the garbage was collected, and what is
     free was given back to the system;
   - C{set NAME VALUE ...}: numbers for attributes of the transport's class;
+  - C{cpu}: seconds of the processor, and what else can be told without
+    opening a file;
+  - C{descriptors COUNT}: no more open files than so many;
   - C{limit MIB}: no more address space than so much beyond what there is.
 """
 
@@ -123,6 +126,17 @@ class Control(LineOnlyReceiver):
         for name, value in zip(pairs[::2], pairs[1::2], strict=True):
             assert hasattr(Transport, name), name
             setattr(Transport, name, float(value))
+        return {}
+
+    def do_cpu(self):
+        return {
+            "cpu": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
+            "connections": Transport.connections,
+            "failures": dict(self._log.failures),
+        }
+
+    def do_descriptors(self, count):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(count), int(count)))
         return {}
 
     def do_limit(self, mib):
