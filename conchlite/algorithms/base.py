@@ -8,7 +8,7 @@ L{conchlite.algorithms.catalogue}.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -264,6 +264,13 @@ class GroupExchange(Protocol):
 
     @property
     def maximumBits(self) -> int: ...
+
+    def choosingFrom(self, groups: Mapping[int, Sequence[tuple[int, int]]]) -> GroupExchange:
+        """
+        The same for a server that has groups of its own.
+
+        @param groups: the bits of the prime to pairs of generator and prime.
+        """
 
     def choose(self, minimumBits: int, preferredBits: int, maximumBits: int) -> tuple[int, int]:
         """

@@ -4,7 +4,7 @@ What a transport layer is told once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
@@ -21,6 +21,8 @@ class Configuration:
         and the data; raises if the signature is not to be believed.
     @ivar hostKeys: on a server, signature algorithm to host key blob.
     @ivar extensions: what our EXT_INFO says; on a server.
+    @ivar groups: on a server, what a group exchange chooses from: the bits of
+        the prime to pairs of generator and prime.
     @ivar allowTerrapin: use what L{conchlite.sansio.negotiation.checkStrictness}
         refuses.
     """
@@ -31,3 +33,4 @@ class Configuration:
     hostKeys: Mapping[bytes, bytes] = field(default_factory=dict)
     extensions: Mapping[bytes, bytes] = field(default_factory=dict)
     allowTerrapin: bool = False
+    groups: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)

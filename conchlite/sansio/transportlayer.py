@@ -408,6 +408,8 @@ class TransportLayer:
             transcript = Transcript(self.peerVersion, version, self.peerKexInit, self.ourKexInit)
             hostKey = self._configuration.hostKeys[negotiated.hostKey]
         method = catalogue.keyExchange(negotiated.keyExchange)
+        if method.choosesGroup:
+            method = method.choosingFrom(self._configuration.groups)
         self._exchange = KeyExchange(self.role, method, transcript, hostKey)
         for message in self._exchange.start():
             self.sendMessage(message)

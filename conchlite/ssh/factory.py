@@ -5,7 +5,7 @@ A factory of server transports.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from twisted.cred.portal import Portal
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
+from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.error import ConchError
 from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
 from conchlite.ssh.admission import Admission
@@ -34,6 +35,13 @@ class SSHFactory(Factory):
     @ivar portal: where users log in (L{twisted.cred.portal.Portal}).
     @ivar publicKeys: the host keys: the key type's name to the public key.
     @ivar privateKeys: the key type's name to the private key.
+    @ivar algorithms: what the transports offer, such as
+        L{conchlite.algorithms.catalogue.LEGACY}; L{None} for what their class
+        says.
+    @ivar moduli: a file with groups for C{diffie-hellman-group-exchange-*},
+        such as C{/etc/ssh/moduli}; L{None} for the groups of RFC 3526. To have
+        them chosen from, the transports have to offer such a method as well.
+    @ivar primes: the groups, as L{getPrimes} gave them.
     @cvar services: the name of a service to its class.
     @ivar maxStartups: how many connections may be there that have not logged
         in, as C{MaxStartups} of sshd_config(5): from the first number on new
@@ -53,7 +61,10 @@ class SSHFactory(Factory):
     portal: Portal
     publicKeys: Mapping[bytes, Key]
     privateKeys: Mapping[bytes, Key]
+    moduli: str | os.PathLike[str] | None = None
+    primes: Mapping[int, Sequence[tuple[int, int]]] | None
     clock: IReactorTime | None = None
+    algorithms: AlgorithmSet | None = None
     maxStartups: tuple[int, int, int] | None = STARTUPS
     maxHandshakesPerAddress: int = HANDSHAKES_PER_ADDRESS
     randomBytes: RandomBytes = staticmethod(os.urandom)
@@ -65,11 +76,13 @@ class SSHFactory(Factory):
 
     def startFactory(self) -> None:
         """
-        Collect the host keys.
+        Collect the host keys, and the groups of a moduli file.
 
-        @raise ConchError: there are none.
+        @raise ConchError: there are no keys.
+        @raise UsageError: the moduli file is no good.
         """
         self._collectKeys()
+        self._collectPrimes()
 
     def stopFactory(self) -> None:
         """
@@ -96,15 +109,22 @@ class SSHFactory(Factory):
         if not self.publicKeys or not self.privateKeys:
             raise ConchError("no host keys, failing")
 
+    def _collectPrimes(self) -> None:
+        if not hasattr(self, "primes"):
+            self.primes = self.getPrimes()
+
     def buildProtocol(self, addr: IAddress | None) -> SSHServerTransport:
         """
         Build a transport that offers the host keys that there are.
         """
         self._collectKeys()
+        self._collectPrimes()
         built = self.protocol()
         built.factory = self
         if self.clock is not None:
             built.clock = self.clock
+        if self.algorithms is not None:
+            built.algorithms = self.algorithms
         built.supportedPublicKeys = [
             algorithm
             for algorithm in built.supportedPublicKeys
@@ -125,6 +145,21 @@ class SSHFactory(Factory):
         C{privateKeys} is set.
         """
         raise NotImplementedError("set privateKeys, or override getPrivateKeys")
+
+    def getPrimes(self) -> Mapping[int, Sequence[tuple[int, int]]] | None:
+        """
+        The groups for C{diffie-hellman-group-exchange-*}: those of C{moduli},
+        unless a subclass knows better.
+
+        @return: the bits of the prime to pairs of generator and prime;
+            L{None} for the groups of RFC 3526.
+        @raise UsageError: the moduli file is no good.
+        """
+        if self.moduli is None:
+            return None
+        from conchlite.ssh.moduli import readModuli
+
+        return readModuli(self.moduli)
 
     def getService(self, transport: SSHServerTransport, service: bytes) -> Callable[[], SSHService] | None:
         """

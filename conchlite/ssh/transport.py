@@ -298,6 +298,7 @@ class SSHServerTransport(SSHTransportBase):
                 b"ping@openssh.com": b"0",
             },
             self.allowTerrapin,
+            getattr(self.factory, "primes", None) or {},
         )
 
     def setService(self, service: SSHService) -> None:

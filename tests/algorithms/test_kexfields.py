@@ -174,22 +174,39 @@ class FiniteFieldTests(SynchronousTestCase):
         numbers += [-(prime // 2), 2 - prime, *few]
         encoded = [mpintBytes(number) for number in numbers]
         # Without the zero before it, a number whose highest bit is set is negative.
-        return [*encoded, (prime - 3).to_bytes(256, "big"), b"\0", b"\0" * 300, b"\xff" * 257]
+        return [
+            *encoded,
+            (prime - 3).to_bytes(prime.bit_length() // 8, "big"),
+            b"\0",
+            b"\0" * 300,
+            b"\xff" * 257,
+        ]
 
     def test_badValues(self) -> None:
         """
-        What lies outside 1 to p - 1, the two ends, what is negative and what
-        has fewer than four bits set is refused, in both roles.
+        Row 37: what lies outside 1 to p - 1, the two ends, what is negative and
+        what has fewer than four bits set is refused, in both roles, by every
+        method with a fixed group and by a group exchange.
         """
-        method = catalogue.keyExchange(b"diffie-hellman-group14-sha256")
-        _, private = method.keypair()
-        for public in self.badValues(groups.RFC3526[2048].prime):
-            for attempt in (
-                lambda value=public: method.encapsulate(value),
-                lambda value=public: method.decapsulate(private, value),
-            ):
+        chosen, generator = (int(vectors("rfc5114")[0][name], 16) for name in ("prime", "generator"))
+        methods = [
+            (catalogue.keyExchange(b"diffie-hellman-group14-sha256"), groups.RFC3526[2048].prime),
+            (catalogue.keyExchange(b"diffie-hellman-group16-sha512"), groups.RFC3526[4096].prime),
+            (catalogue.keyExchange(b"diffie-hellman-group18-sha512"), groups.RFC3526[8192].prime),
+            (catalogue.keyExchange(b"diffie-hellman-group14-sha1"), groups.RFC3526[2048].prime),
+            (catalogue.keyExchange(b"diffie-hellman-group1-sha1"), groups.oakleyGroup().prime),
+        ]
+        for exchange in (groupexchange.GROUP_EXCHANGE_SHA256, groupexchange.GROUP_EXCHANGE_SHA1):
+            methods.append((exchange.method(groups.RFC3526[3072].prime, 2), groups.RFC3526[3072].prime))
+            methods.append((exchange.method(chosen, generator), chosen))
+        for method, prime in methods:
+            _, private = method.keypair()
+            for public in self.badValues(prime):
                 with self.assertRaises(KeyExchangeFailed, msg=public.hex()) as caught:
-                    attempt()
+                    method.encapsulate(public)
+                self.assertEqual(caught.exception.reason, 3)
+                with self.assertRaises(KeyExchangeFailed, msg=public.hex()) as caught:
+                    method.decapsulate(private, public)
                 self.assertEqual(caught.exception.reason, 3)
 
     def test_edges(self) -> None:
@@ -283,7 +300,7 @@ class GroupExchangeTests(SynchronousTestCase):
 
     def test_chooseNone(self) -> None:
         """
-        Where no group fits there is no exchange.
+        Row 38: where no group fits there is no exchange.
         """
         for asked in (
             (1024, 1024, 1024),
@@ -302,8 +319,8 @@ class GroupExchangeTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """
-        A server may have another ceiling and a higher floor, but no floor
-        below 2048.
+        Row 38: a server may have another ceiling and a higher floor, but no
+        floor below 2048.
         """
         exchange = groupexchange.GroupExchangeMethod("sha256", minimumBits=1024, maximumBits=4096)
         self.assertEqual(exchange.minimumBits, 2048)
@@ -315,9 +332,42 @@ class GroupExchangeTests(SynchronousTestCase):
         self.assertRaises(KeyExchangeFailed, exchange.choose, 2048, 2048, 2048)
         self.assertEqual(exchange.choose(2048, 2048, 8192)[0].bit_length(), 3072)
 
+    def test_choosingFrom(self) -> None:
+        """
+        A server with groups of its own chooses from them as from the built-in
+        ones, and from all that have one size.
+        """
+        prime = groups.RFC3526[2048].prime
+        ours = {
+            2048: [(2, prime - 2 * n) for n in range(3)],
+            3072: [(5, groups.RFC3526[3072].prime)],
+            8192: [(2, groups.RFC3526[8192].prime)],
+        }
+        exchange = self.exchange.choosingFrom(ours)
+        self.assertEqual(
+            {exchange.choose(2048, 2048, 2048) for _ in range(200)}, {(p, g) for g, p in ours[2048]}
+        )
+        self.assertEqual(exchange.choose(2048, 2049, 8192), (groups.RFC3526[3072].prime, 5))
+        self.assertEqual(exchange.choose(2048, 4096, 8192), (groups.RFC3526[3072].prime, 5))
+        self.assertRaises(KeyExchangeFailed, exchange.choose, 4096, 4096, 8192)
+        # The exchange that everybody shares is what it was.
+        self.assertEqual(self.exchange.choose(2048, 4096, 8192), (groups.RFC3526[4096].prime, 2))
+        self.assertEqual(self.exchange.choosingFrom({}).choose(2048, 4096, 8192)[1], 2)
+
+    def test_smallGroupsOfOurOwn(self) -> None:
+        """
+        Row 38: a server serves no group below 2048 bits, if its own groups are
+        all smaller, and none that has another size than it says.
+        """
+        oakley = groups.oakleyGroup()
+        exchange = self.exchange.choosingFrom({1024: [(2, oakley.prime)]})
+        self.assertRaises(KeyExchangeFailed, exchange.choose, 1024, 1024, 8192)
+        chosen = self.exchange.choosingFrom({2048: [(2, oakley.prime)]}).choose(2048, 2048, 2048)
+        self.assertRaises(KeyExchangeFailed, self.exchange.method, *chosen)
+
     def test_badGroups(self) -> None:
         """
-        A client refuses a group that it did not ask for or that is none.
+        Row 38: a client refuses a group that it did not ask for or that is none.
         """
         good = groups.RFC3526[2048].prime
         for prime, generator in (
@@ -370,59 +420,3 @@ class GroupExchangeTests(SynchronousTestCase):
             self.assertIsInstance(method, finitefield.FiniteField)
 
         check()
-
-
-class ModuliTests(SynchronousTestCase):
-    """
-    Tests for L{groupexchange.readModuli}.
-    """
-
-    @staticmethod
-    def line(kind: int = 2, tests: int = 6, trials: int = 100, bits: int = 2048, size: int = 2047) -> bytes:
-        prime = groups.RFC3526[bits].prime
-        return b"20260101000000 %d %d %d %d 2 %X\n" % (kind, tests, trials, size, prime)
-
-    def test_groups(self) -> None:
-        """
-        What sshd would use is what a server chooses from.
-        """
-        text = (
-            b"# Time Type Tests Tries Size Generator Modulus\n\n"
-            + self.line()
-            + self.line(bits=4096, size=4095)
-        )
-        found = groupexchange.readModuli(text)
-        expected = [(groups.RFC3526[bits].prime, 2) for bits in (2048, 4096)]
-        self.assertEqual(found, expected)
-        exchange = groupexchange.GroupExchangeMethod("sha256", groups=found)
-        self.assertEqual(exchange.choose(2048, 3072, 8192), expected[1])
-
-    def test_anyOfOneSize(self) -> None:
-        """
-        Of several groups of one size each is chosen at times.
-        """
-        prime = groups.RFC3526[2048].prime
-        given = {(prime - 2 * n, 2) for n in range(3)}
-        exchange = groupexchange.GroupExchangeMethod("sha256", groups=given)
-        self.assertEqual({exchange.choose(2048, 2048, 2048) for _ in range(100)}, given)
-
-    def test_leftOut(self) -> None:
-        """
-        Lines that sshd would not use are left out, and hide no other.
-        """
-        bad = [
-            self.line(kind=1),
-            self.line(tests=0),
-            self.line(tests=7),
-            self.line(trials=0),
-            self.line(size=2048),
-            self.line()[:60],
-            self.line().replace(b" 2 6 ", b" x 6 "),
-            self.line().replace(b" 2 F", b" 2 G"),
-            b"#" + self.line(),
-            self.line().strip() + b" more\n",
-            b"\xff\xfe\n",
-        ]
-        for line in bad:
-            self.assertEqual(groupexchange.readModuli(line), [], line[:40])
-        self.assertEqual(len(groupexchange.readModuli(b"".join(bad) + b"\n" + self.line())), 1)

@@ -150,7 +150,7 @@ class SecurityTests(SynchronousTestCase):
         self.assertEqual([b"mlkem768x25519-sha256"], strict.supportedKeyExchanges)
         self.assertEqual((False, False), (SSHServerTransport.allowTerrapin, SSHClientTransport.allowTerrapin))
         for line in re.findall(r"``((?:SSH\w+)\.\w+)``", SECURITY):
-            modules = ("transport", "userauth")
+            modules = ("transport", "userauth", "factory")
             owner, _, attribute = line.partition(".")
             owners = [getattr(importlib.import_module(f"conchlite.ssh.{m}"), owner, None) for m in modules]
             self.assertTrue(any(hasattr(found, attribute) for found in owners if found), line)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT
+from conchlite.algorithms.kex.groupexchange import GROUP_EXCHANGE_SHA256
 from conchlite.error import ConchError, KeyExchangeFailed, MalformedMessage, UnexpectedMessage
 from conchlite.sansio.keyderivation import KeyDerivation, exchangeHash
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
@@ -105,14 +106,41 @@ class KeyExchangeTests(SynchronousTestCase):
 
     def test_badGroups(self) -> None:
         """
-        security.md row 38: a client enforces what it asked for.
+        Rows 38 and 39: a client enforces what it asked for, with code 3; and
+        nothing is left half done: a good group is then taken as if it were the
+        first.
         """
         for prime, generator in ((23, 5), (2**1024 - 1, 2), (2**2048, 2), (-5, 2), (2**9000 + 1, 2)):
-            client, _ = exchanges(GROUP)
-            client.start()
+            client, server = exchanges(GROUP)
+            (request,) = client.start()
             with self.assertRaises(ConchError) as raised:
                 client.receive(31, kex.KexDHGexGroup(prime, generator).pack())
             self.assertIsInstance(raised.exception, KeyExchangeFailed)
+            self.assertEqual(raised.exception.reason, 3)
+            self.assertIs(ExchangeState.AWAIT_GROUP, client.state)
+            self.assertEqual((b"", b""), (client.sharedSecret, client.exchangeHash))
+        (group,) = server.receive(34, request.pack())
+        (init,) = client.receive(31, group.pack())
+        server.receive(32, init.pack())
+        client.receive(33, server.reply(b"signature").pack())
+        self.assertEqual(server.exchangeHash, client.exchangeHash)
+
+    def test_badGroupsOfAServer(self) -> None:
+        """
+        Row 39: a server that has no group for a client, or a bad one, does not
+        go on either.
+        """
+        bad = GROUP_EXCHANGE_SHA256.choosingFrom({2048: [(2, 2**2047)]})
+        for method, request in (
+            (GROUP_EXCHANGE_SHA256, kex.KexDHGexRequest(1024, 1024, 1024)),
+            (bad, kex.KexDHGexRequest(2048, 2048, 2048)),
+        ):
+            server = KeyExchange(Role.SERVER, method, Transcript(b"c", b"s", b"\x14c", b"\x14s"), b"key")
+            with self.assertRaises(KeyExchangeFailed) as raised:
+                server.receive(34, request.pack())
+            self.assertEqual(raised.exception.reason, 3)
+            self.assertIs(ExchangeState.AWAIT_GROUP_REQUEST, server.state)
+            self.assertEqual((b"", b""), (server.sharedSecret, server.exchangeHash))
 
 
 class DerivationTests(SynchronousTestCase):

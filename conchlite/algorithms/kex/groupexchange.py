@@ -9,16 +9,17 @@ server that wants a weak secret can have it by giving the secret away.
 
 from __future__ import annotations
 
+import copy
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from conchlite.algorithms.kex.finitefield import FiniteField
-from conchlite.algorithms.kex.groups import RFC3526, Group, OtherGroup, groupOf
+from conchlite.algorithms.kex.groups import RFC3526, groupOf
 from conchlite.error import KeyExchangeFailed
 
-# RFC 8270 section 3, which the program may raise but not lower.
-_FLOOR = 2048
+#: No group is smaller, RFC 8270 section 3: a program may raise this, not lower it.
+FLOOR_BITS = 2048
 
 
 class GroupExchangeMethod:
@@ -37,43 +38,51 @@ class GroupExchangeMethod:
     def __init__(
         self,
         hashName: str,
-        minimumBits: int = _FLOOR,
+        minimumBits: int = FLOOR_BITS,
         preferredBits: int = 3072,
         maximumBits: int = 8192,
         maximumServedBits: int = 4096,
-        groups: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """
-        @param groups: prime and generator of each group that a server chooses
-            from, such as L{readModuli} gives; those of RFC 3526 if there are
-            none.
-        """
         self.hashName = hashName
-        self.minimumBits = max(_FLOOR, minimumBits)
+        self.minimumBits = max(FLOOR_BITS, minimumBits)
         self.preferredBits = preferredBits
         self.maximumBits = maximumBits
         self.maximumServedBits = min(maximumServedBits, maximumBits)
-        self._groups: list[Group] = [OtherGroup(prime, generator) for prime, generator in groups]
-        self._groups = self._groups or list(RFC3526.values())
+        # Bits to generators and primes; those of RFC 3526 if there are none.
+        self._groups: Mapping[int, Sequence[tuple[int, int]]] = {}
+
+    def choosingFrom(self, groups: Mapping[int, Sequence[tuple[int, int]]]) -> GroupExchangeMethod:
+        """
+        The same exchange for a server that has groups of its own.
+
+        @param groups: the bits of the prime to pairs of generator and prime,
+            such as L{conchlite.ssh.moduli.readModuli} gives. If there are
+            none, the groups are those of RFC 3526.
+        """
+        other = copy.copy(self)
+        other._groups = groups
+        return other
 
     def choose(self, minimumBits: int, preferredBits: int, maximumBits: int) -> tuple[int, int]:
         """
         The smallest group that is as large as the client prefers, or else the
-        largest that it allows.
+        largest that it allows; if there are several of this size, any.
         """
         low = max(minimumBits, self.minimumBits)
         high = min(maximumBits, self.maximumServedBits)
         # A client that prefers more or less than we do gets our limit, if it
         # is within its own: OpenSSH's server does the same.
         wanted = min(max(preferredBits, self.minimumBits), self.maximumServedBits)
-        sizes = {group.bits for group in self._groups if low <= group.bits <= high}
+        sizes = [bits for bits in self._groups or RFC3526 if low <= bits <= high]
         if not sizes or not low <= wanted <= high:
             raise KeyExchangeFailed(
                 f"no group of {minimumBits}, rather {preferredBits}, to {maximumBits} bits"
             )
         size = min((bits for bits in sizes if bits >= wanted), default=max(sizes))
-        group = secrets.choice([group for group in self._groups if group.bits == size])
-        return group.prime, group.generator
+        if not self._groups:
+            return RFC3526[size].prime, RFC3526[size].generator
+        generator, prime = secrets.choice(self._groups[size])
+        return prime, generator
 
     def method(self, prime: int, generator: int) -> FiniteField:
         bits = prime.bit_length()
@@ -85,37 +94,6 @@ class GroupExchangeMethod:
         if prime % 2 == 0 or not 1 < generator < prime - 1:
             raise KeyExchangeFailed("a group that is none")
         return FiniteField(self.hashName, groupOf(prime, generator))
-
-
-# What OpenSSH's sshd demands of a line, moduli(5): a safe prime, by tests that
-# do not include "known to be composite", tried at least once.
-_SAFE_PRIME = 2
-_COMPOSITE = 1
-
-
-def readModuli(text: bytes) -> list[tuple[int, int]]:
-    """
-    Prime and generator of each group in a moduli file, moduli(5).
-
-    Lines that sshd would not use are left out.
-
-    @param text: the contents of the file.
-    """
-    groups = []
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) != 7 or line.startswith(b"#"):
-            continue
-        try:
-            kind, tests, trials, size, generator = map(int, fields[1:6])
-            prime = int(fields[6], 16)
-        except ValueError:
-            continue
-        # The size in a line is one less than the number of bits.
-        tested = tests > 0 and not tests & _COMPOSITE and trials > 0
-        if kind == _SAFE_PRIME and tested and prime.bit_length() == size + 1:
-            groups.append((prime, generator))
-    return groups
 
 
 GROUP_EXCHANGE_SHA256 = GroupExchangeMethod("sha256")
