@@ -5,7 +5,11 @@ what stays unharmed.
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -305,6 +309,29 @@ class ShortReadTests(SynchronousTestCase):
         self.assertEqual(
             [(numbers.DISCONNECT_CONNECTION_LOST, b"user closed connection")], link.server.errors
         )
+
+
+class SignalTests(SynchronousTestCase):
+    def test_interrupted(self) -> None:
+        """
+        faults.md F18: what a process sends and receives while it is interrupted
+        every 10 ms, over TCP, is what comes out.
+        """
+        command = "tests.benchmarks.rekeying --mebibytes 16 --signals 10"
+        finished = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        self.assertEqual(0, finished.returncode, finished.stdout)
+        self.assertEqual(2, finished.stdout.count("; 0 streams differ"), finished.stdout)
+        found = re.search(r"^(\d+) signals$", finished.stdout, re.MULTILINE)
+        assert found is not None, finished.stdout
+        self.assertGreater(int(found[1]), 0)
 
 
 class DisconnectTests(SynchronousTestCase):
