@@ -33,6 +33,7 @@ MODULES = (
     "test_tinyssh",
     "test_putty",
     "test_lsh",
+    "test_libssh",
     "test_asyncssh",
     "test_paramiko",
     "test_conch",

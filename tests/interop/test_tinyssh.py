@@ -4,15 +4,12 @@ TinySSH's server, which socat starts for each connection.
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from conchlite.ssh.keys import Key
 from conchlite.wire.types import packString
 from tests.interop.account import ACCOUNT, HOME, makeAccount, withAccount
 from tests.interop.cases import ServerMatrix, ServerPeer
