@@ -49,6 +49,18 @@ _KEY_EXCHANGES = {
     b"diffie-hellman-group1-sha1": "kex.finitefield:GROUP1_SHA1",
 }
 
+# Methods that somebody who records today learns nothing from, when he has a
+# quantum computer one day.
+_POST_QUANTUM = frozenset(
+    (
+        b"mlkem768x25519-sha256",
+        b"mlkem768nistp256-sha256",
+        b"mlkem1024nistp384-sha384",
+        b"sntrup761x25519-sha512",
+        b"sntrup761x25519-sha512@openssh.com",
+    )
+)
+
 # What not every cryptography can do, and what says whether it can.
 _PROBES = {
     b"mlkem768x25519-sha256": "kex.mlkem:isSupported",
@@ -148,6 +160,28 @@ class AlgorithmSet:
         """
         return replace(self, **families)
 
+    def requiringPostQuantum(self) -> AlgorithmSet:
+        """
+        The same set without the key exchange methods that a quantum computer
+        breaks. A connection with a peer that has nothing else fails.
+
+        @raise UsageError: none is left, or none that the installed
+            C{cryptography} can do.
+        """
+        left = tuple(name for name in self.keyExchanges if isPostQuantum(name))
+        if not left:
+            raise UsageError(
+                "post-quantum key exchange is required, and the set has no method for it: "
+                "add one with replacing(keyExchanges=...), such as mlkem768x25519-sha256"
+            )
+        if not available(left):
+            raise UsageError(
+                "post-quantum key exchange is required, and the installed cryptography can do none of "
+                f"{', '.join(name.decode('ascii', 'replace') for name in left)}: install one with "
+                "ML-KEM (OpenSSL 3.5 or later), or add sntrup761x25519-sha512, which needs none"
+            )
+        return self.replacing(keyExchanges=left)
+
 
 # What protects less than it once did, most preferred first. Each can be asked
 # for by its name, or all at once by LEGACY.
@@ -240,6 +274,13 @@ def _works(probe: str) -> bool:
         return bool(_load(probe)())
     except ImportError:
         return False
+
+
+def isPostQuantum(name: bytes) -> bool:
+    """
+    Whether a key exchange method withstands a quantum computer.
+    """
+    return name in _POST_QUANTUM
 
 
 def available(names: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -62,6 +62,14 @@ class NegotiatedAlgorithms:
     compressionServerToClient: bytes
     strict: bool
 
+    @property
+    def isPostQuantum(self) -> bool:
+        """
+        Whether the key exchange withstands somebody who records it today and
+        has a quantum computer one day.
+        """
+        return catalogue.isPostQuantum(self.keyExchange)
+
 
 def offer(role: Role, algorithms: AlgorithmSet, cookie: bytes, first: bool) -> KexInit:
     """

@@ -201,6 +201,69 @@ class LookUpTests(SynchronousTestCase):
         self.assertEqual(printed.stdout.strip(), "False")
 
 
+class PostQuantumTests(SynchronousTestCase):
+    """
+    Who requires post-quantum key exchange gets it, or an error at once.
+    """
+
+    def setUp(self) -> None:
+        catalogue._works.cache_clear()
+        self.addCleanup(catalogue._works.cache_clear)
+
+    def test_which(self) -> None:
+        """
+        All methods with a mechanism that is not a curve or a field, by their
+        names, and no others.
+        """
+        for name in catalogue._KEY_EXCHANGES:
+            self.assertEqual(catalogue.isPostQuantum(name), name.startswith((b"mlkem", b"sntrup")), name)
+        self.assertFalse(catalogue.isPostQuantum(b"unknown"))
+
+    def test_required(self) -> None:
+        """
+        Only the key exchanges change; their order stays.
+        """
+        offer = catalogue.SERVER_DEFAULT.replacing(
+            keyExchanges=names(
+                "curve25519-sha256 sntrup761x25519-sha512 ecdh-sha2-nistp256 mlkem768x25519-sha256"
+            )
+        )
+        expected = offer.replacing(keyExchanges=names("sntrup761x25519-sha512 mlkem768x25519-sha256"))
+        self.assertEqual(offer.requiringPostQuantum(), expected)
+        self.assertEqual(offer.requiringPostQuantum().requiringPostQuantum(), expected)
+
+    def test_defaults(self) -> None:
+        """
+        The defaults have one method that is left.
+        """
+        self.patch(catalogue, "_load", lambda where: lambda: True)
+        for offer in (catalogue.CLIENT_DEFAULT, catalogue.SERVER_DEFAULT):
+            self.assertEqual(offer.requiringPostQuantum().keyExchanges, (b"mlkem768x25519-sha256",))
+
+    def test_noneLeft(self) -> None:
+        """
+        A set without any is an error that says what to do, not an empty offer.
+        """
+        offer = catalogue.CLIENT_DEFAULT.replacing(keyExchanges=(b"curve25519-sha256",))
+        with self.assertRaises(UsageError) as caught:
+            offer.requiringPostQuantum()
+        self.assertIn("replacing(keyExchanges=", str(caught.exception))
+
+    def test_noneAvailable(self) -> None:
+        """
+        So is one of which the installed cryptography can do none; sntrup761
+        it need not be able to do.
+        """
+        self.patch(catalogue, "_load", lambda where: lambda: False)
+        with self.assertRaises(UsageError) as caught:
+            catalogue.CLIENT_DEFAULT.requiringPostQuantum()
+        self.assertIn("mlkem768x25519-sha256", str(caught.exception))
+        self.assertIn("sntrup761x25519-sha512", str(caught.exception))
+        both = names("mlkem768x25519-sha256 sntrup761x25519-sha512")
+        offer = catalogue.CLIENT_DEFAULT.replacing(keyExchanges=both)
+        self.assertEqual(offer.requiringPostQuantum().keyExchanges, both)
+
+
 class AvailableTests(SynchronousTestCase):
     """
     Tests for L{catalogue.available}.
