@@ -128,12 +128,13 @@ class Transfer:
         self._missing = 2 * self.channels * self.size
         self._started = self._last = time.monotonic()
         self._ends = [*zip(ours, theirs, strict=True), *zip(theirs, ours, strict=True)]
-        self._digests = [sender.begin(n, self.size) for n, (sender, _) in enumerate(self._ends)]
+        for seed, (sender, _) in enumerate(self._ends):
+            sender.begin(seed, self.size)
 
     def end(self, now: float) -> None:
         self.seconds = now - self._started
-        for digest, (_, receiver) in zip(self._digests, self._ends, strict=True):
-            self.different += digest != receiver.digest.hexdigest()
+        for sender, receiver in self._ends:
+            self.different += sender.digestOfSent() != receiver.digest.digest()
         self.finished.callback(None)
 
 

@@ -165,7 +165,8 @@ class HangingExchangeTests(SynchronousTestCase):
         """
         link, ends = connected(2, rekeySeconds=0)
         link.client.sendKexInit()
-        digests = [end.begin(n, 8 * MIB) for n, end in enumerate(ends)]
+        for n, end in enumerate(ends):
+            end.begin(n, 8 * MIB)
         for end in ends[::2]:
             self.assertEqual(1, end.pauses)
             self.assertLess(end._machine.outgoing.window.size, end.waitingLimit + 32769)
@@ -175,7 +176,7 @@ class HangingExchangeTests(SynchronousTestCase):
         link.flush()
         link.flush()
         for sender, receiver in ((0, 1), (1, 0), (2, 3), (3, 2)):
-            self.assertEqual(digests[sender], ends[receiver].digest.hexdigest())
+            self.assertEqual(ends[sender].digestOfSent(), ends[receiver].digest.digest())
         link.client.sendKexInit()
         link.clock.advance(link.client.exchangeTimeout)
         self.assertIsInstance(link.client.closeReason.value, ExchangeTimedOut)
@@ -198,11 +199,12 @@ class RekeyUnderLoadTests(SynchronousTestCase):
                 original(event)
 
             end._newKeysUsed = newKeysUsed
-        digests = [end.begin(n, 256 * 1024 + n) for n, end in enumerate(ends)]
+        for n, end in enumerate(ends):
+            end.begin(n, 256 * 1024 + n)
         link.flush()
-        for n in range(len(ends)):
+        for n, end in enumerate(ends):
             other = ends[n ^ 1]
-            self.assertEqual((256 * 1024 + n, digests[n]), (other.arrived, other.digest.hexdigest()))
+            self.assertEqual((256 * 1024 + n, end.digestOfSent()), (other.arrived, other.digest.digest()))
         self.assertGreater(len(exchanges), 20)
         self.assertIsNone(link.client.closeReason)
         self.assertFalse(link.client._layer.heldBytes or link.server._layer.heldBytes)
@@ -258,9 +260,9 @@ class ClockJumpTests(SynchronousTestCase):
             link.clock.advance(1)
             link.flush()
             self.assertNotEqual(before, link.client.ourKexInitPayload)
-            digest = ends[0].begin(1, MIB)
+            ends[0].begin(1, MIB)
             link.flush()
-            self.assertEqual(digest, ends[1].digest.hexdigest())
+            self.assertEqual(ends[0].digestOfSent(), ends[1].digest.digest())
 
     def test_keepAlive(self) -> None:
         with self.jumping():
@@ -300,10 +302,11 @@ class ShortReadTests(SynchronousTestCase):
         link, ends = connected(1, link, rekeyBytes=20_000, rekeySeconds=0)
         for end in (link.client, link.server):
             end.renewalDistance = 5000
-        digests = [end.begin(n, 60_000) for n, end in enumerate(ends)]
+        for n, end in enumerate(ends):
+            end.begin(n, 60_000)
         trickle()
         self.assertEqual([60_000] * 2, [end.arrived for end in ends])
-        self.assertEqual(digests[::-1], [end.digest.hexdigest() for end in ends])
+        self.assertEqual([end.digestOfSent() for end in ends[::-1]], [end.digest.digest() for end in ends])
         link.client.loseConnection()
         flush()
         self.assertEqual(

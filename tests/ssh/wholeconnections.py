@@ -35,21 +35,24 @@ class Stream(Recorder):
         self.arrived += len(data)
         self.digest.update(data)
 
-    def begin(self, seed: int, size: int, piece: int = 32768) -> str:
+    def begin(self, seed: int, size: int) -> None:
         """
         Send C{size} bytes.
-
-        @return: their SHA-256, in hexadecimal.
         """
-        block = random.Random(seed).randbytes(piece)
-        self._block, self._left = block, size
-        digest = hashlib.sha256()
-        for _ in range(size // piece):
-            digest.update(block)
-        digest.update(block[: size % piece])
+        self._block = random.Random(seed).randbytes(32768)
+        self._size = self._left = size
         self.registerProducer(Producer(self), True)
         self.resumeProducingStream()
-        return digest.hexdigest()
+
+    def digestOfSent(self) -> bytes:
+        """
+        The SHA-256 of all that L{begin} sends.
+        """
+        digest = hashlib.sha256()
+        for _ in range(self._size // len(self._block)):
+            digest.update(self._block)
+        digest.update(self._block[: self._size % len(self._block)])
+        return digest.digest()
 
     def resumeProducingStream(self) -> None:
         self._paused = False
