@@ -124,11 +124,15 @@ class ListingTests(SynchronousTestCase):
     def test_allOfThem(self) -> None:
         """
         There are no listings but those that the tests below run, and those of
-        L{tests.doc.test_endpoints_listing}.
+        L{tests.doc.test_endpoints_listing} and L{tests.doc.test_server_listing}.
         """
         found = {str(path.relative_to(DOC)) for path in DOC.rglob("listings/**/*.py")}
         names = ("client.py", "embed.py", "runcommand.py", "server.py", "short.py")
-        elsewhere = {"howto/listings/endpoints/command.py", "howto/listings/endpoints/several.py"}
+        elsewhere = {
+            "howto/listings/endpoints/command.py",
+            "howto/listings/endpoints/several.py",
+            "howto/listings/server/hostkeys.py",
+        }
         self.assertEqual({f"howto/listings/client/{name}" for name in names} | elsewhere, found)
 
     def test_client(self) -> None:
