@@ -391,9 +391,9 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
             # A paused connection would never see the peer close.
             self._tcpPaused = False
             tcp.resumeProducing()
-        tcp.loseConnection()
         if self.clock is not None and hasattr(tcp, "abortConnection"):
             self._abortCall = self.clock.callLater(CLOSE_SECONDS, tcp.abortConnection)
+        tcp.loseConnection()
 
     def logPrefix(self) -> str:
         """

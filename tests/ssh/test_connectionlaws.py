@@ -72,8 +72,8 @@ class LawTests(ConnectionTestCase):
 
     def test_everyStateEveryMessage(self) -> None:
         """
-        The whole product: a message that the state does not allow ends the
-        connection with code 2, one that it allows does not.
+        Rows 97 and 100: the whole product. A message that the state does not
+        allow ends the connection with code 2, one that it allows does not.
         """
         opening = [ChannelOpenConfirmation(0, 3, 1000, 1000, b""), ChannelOpenFailure(0, 1, b"", b"")]
         flowing = [
