@@ -166,14 +166,16 @@ class Learner:
         are of a type that is not accepted, or too small, are left out; so are
         certificates.
 
+        An announcement of too many, or with one twice, is left out as a whole.
+
         @raise MalformedMessage: it is no list of keys.
-        @raise ConchError: it has too many, or one twice.
         """
         from conchlite.ssh.keys import Key
 
         blobs = HostKeys.unpack(data).hostKeys
         if len(blobs) > MAXIMUM_HOST_KEYS or len(set(blobs)) != len(blobs):
-            raise ConchError(f"{len(blobs)} host keys were announced: too many, or one of them twice")
+            self._log.warn("{count} host keys were announced: too many, or one twice", count=len(blobs))
+            return
         for blob in blobs:
             try:
                 key = Key.fromString(blob, "blob")

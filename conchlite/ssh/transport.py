@@ -122,6 +122,8 @@ class SSHClientTransport(SSHTransportBase):
         self._announcementRead = True
         learner = Learner(self.sessionID, self._layer.acceptedHostKeys, self.supportedPublicKeys)
         learner.announced(data, self.minimumRSABits)
+        if not learner.keys:
+            return False
         if learner.unknown:
             asked = self.service.sendGlobalRequest(PROOF, learner.question(), wantReply=True)
             proved = cast("Deferred[bytes]", asked).addCallback(learner.verify, self._verifySignature)

@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from unittest.mock import ANY
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite import limits
 from conchlite.algorithms.catalogue import SERVER_DEFAULT
-from conchlite.error import Disconnected, GlobalRequestFailed, HostKeyReplaced, MalformedMessage
+from conchlite.algorithms.publickeys.signatures import verifySignature
+from conchlite.error import Disconnected, GlobalRequestFailed, HostKeyReplaced, MalformedMessage, PeerError
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.factory import SSHFactory
-from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, signedData
+from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner, signedData
 from conchlite.ssh.keys import Key
 from conchlite.wire.connection import HostKeyProofs, HostKeys
 from conchlite.wire.kex import SignatureBlob
@@ -519,6 +522,62 @@ class HostileServerTests(HostKeyTestCase):
         link.flush()
         self.assertEqual([[KEYS[0].public()]], link.client.learned)
         self.assertEqual([], link.server.service.asked)
+
+    def test_noneOfUse(self) -> None:
+        """
+        Row 112: where nothing is left, nothing is said to have been learned:
+        a program might think that all it knew is out of use.
+        """
+        for blobs in ([], [KEYS[4].blob(), b"", packString(b"ssh-unheard-of")]):
+            link = self.announce(*blobs, supportedPublicKeys=[b"ssh-ed25519"])
+            link.flush()
+            self.assertEqual(([], []), (link.client.learned, link.server.service.asked))
+            self.assertIsNone(link.client.closeReason)
+
+
+class AnyBytesTests(SynchronousTestCase):
+    """
+    Row 112: whatever a server sends, there is a list, or an error that has a
+    type.
+    """
+
+    strings = st.one_of(
+        st.binary(max_size=60),
+        st.sampled_from([key.blob() for key in KEYS]),
+        st.builds(lambda key, at: key.blob()[:at], st.sampled_from(KEYS), st.integers(0, 80)),
+    )
+    lists = st.one_of(
+        st.binary(max_size=100), st.lists(strings, max_size=6).map(lambda each: HostKeys(tuple(each)).pack())
+    )
+
+    @settings(max_examples=80, deadline=None)
+    @given(lists, lists)
+    def test_anyBytes(self, announcement: bytes, answer: bytes) -> None:
+        learner = Learner(b"session", [KEYS[0].blob()], SERVER_DEFAULT.signatures)
+        try:
+            learner.announced(announcement, 2048)
+        except MalformedMessage:
+            self.assertEqual([], learner.keys)
+        try:
+            learner.verify(answer, verifySignature)
+        except PeerError:
+            return
+        self.assertEqual([], learner.unknown)
+
+    @settings(max_examples=80, deadline=None)
+    @given(lists)
+    def test_anyQuestion(self, question: bytes) -> None:
+        owner = Owner({key.blob(): key for key in KEYS[:2]}, b"session", [])
+        try:
+            answer = owner.prove(question)
+        except MalformedMessage:
+            return
+        if answer is not False:
+            agreed, data = self.successResultOf(answer)
+            self.assertTrue(agreed)
+            self.assertEqual(
+                len(HostKeys.unpack(question).hostKeys), len(HostKeyProofs.unpack(data).signatures)
+            )
 
 
 class ReexchangeTests(HostKeyTestCase):
