@@ -76,7 +76,11 @@ class Client(ClientPeer):
         directory.mkdir(parents=True)
         identity = await _convert(test, key, directory / "identity")
         # Twice: it accepts whatever host key there is, and does not write it down.
-        arguments = ["-y", "-y", "-T", "-i", str(identity), "-p", str(port), f"alice@{LOCALHOST}", "cat"]
+        arguments = ["-y", "-y", "-T", "-i", str(identity), "-p", str(port)]
+        # dbclient 2022.83 looks for whether its last channel is gone before it
+        # writes what waits for its standard output, and not again until
+        # something comes. A keepalive after a second of silence is something.
+        arguments += ["-K", "1", f"alice@{LOCALHOST}", "cat"]
         environment = {"HOME": str(directory)}
         return await run(test, reactor, program("dbclient"), arguments, data, environment)
 
