@@ -9,12 +9,12 @@ from collections import deque
 
 from conchlite.error import KeysWornOut, TooManyRenewals
 from conchlite.limits import MAXIMUM_FREE_RENEWALS, MAXIMUM_PACKETS_PER_KEY
-from conchlite.sansio.packets import PacketReader, PacketWriter
 
 _MINUTE = 60
 
-# There has to be room for what is on its way until the new keys run.
-_ENOUGH_PACKETS = MAXIMUM_PACKETS_PER_KEY // 2
+#: The number of packets with which a key is worn. There has to be room for
+#: what is on its way until the new one runs.
+ENOUGH_PACKETS = MAXIMUM_PACKETS_PER_KEY // 2
 
 
 def volumeLimit(blockSize: int) -> int:
@@ -44,20 +44,17 @@ class KeyWear:
     def __init__(self) -> None:
         self.outgoingVolume = self.incomingVolume = volumeLimit(1)
 
-    def isEnough(self, incoming: PacketReader, outgoing: PacketWriter) -> bool:
+    def checked(self, *packets: int) -> bool:
         """
-        Whether one of the keys has protected what it should.
-
-        @raise KeysWornOut: it was time long ago. So no sequence number comes
-            twice under one key, and AES-GCM is not invoked more often than
-            NIST SP 800-38D allows.
+        @param packets: how many packets each key has protected.
+        @return: True: the keys are worn, but no more than that.
+        @raise KeysWornOut: it was time for new ones long ago. So no sequence
+            number comes twice under one key, and AES-GCM is not invoked more
+            often than NIST SP 800-38D allows.
         """
-        packets = max(incoming.packets, outgoing.packets)
-        if packets >= _ENOUGH_PACKETS:
-            if packets >= MAXIMUM_PACKETS_PER_KEY:
-                raise KeysWornOut(f"{packets} packets under one key, and no new ones from the peer")
-            return True
-        return incoming.volume >= self.incomingVolume or outgoing.volume >= self.outgoingVolume
+        if max(packets) >= MAXIMUM_PACKETS_PER_KEY:
+            raise KeysWornOut(f"{max(packets)} packets under one key, and no new one from the peer")
+        return True
 
 
 class RenewalCount:

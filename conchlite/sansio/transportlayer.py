@@ -51,7 +51,7 @@ from conchlite.sansio.phases import (
     Outgoing,
     Phase,
 )
-from conchlite.sansio.rekeying import KeyWear, RenewalCount, volumeLimit
+from conchlite.sansio.rekeying import ENOUGH_PACKETS, KeyWear, RenewalCount, volumeLimit
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
@@ -286,21 +286,22 @@ class TransportLayer:
         @param packets: each in parts, the first of which begins with the
             message's number.
         """
-        if self.outgoing is Outgoing.FREE:
-            self._seal(packets)
+        free = self.outgoing is Outgoing.FREE
+        if free and self._compression.deflater is None:
+            self._output.append(self._writer.seal(packets))
             return
         for parts in packets:
-            if parts[0][0] in NEVER_HELD:
-                self._seal((parts,))
+            if free or parts[0][0] in NEVER_HELD:
+                self._seal(parts)
             else:
                 self._held.append(parts)
                 self.heldBytes += sum(map(len, parts))
 
-    def _seal(self, packets: Sequence[Sequence[Buffer]]) -> None:
+    def _seal(self, parts: Sequence[Buffer]) -> None:
         deflater = self._compression.deflater
         if deflater is not None:
-            packets = [(deflater.deflate(parts),) for parts in packets]
-        self._output.append(self._writer.seal(packets))
+            parts = (deflater.deflate(parts),)
+        self._output.append(self._writer.seal((parts,)))
 
     def sendMessage(self, message: Message) -> None:
         """
@@ -325,14 +326,18 @@ class TransportLayer:
 
         @raise KeysWornOut: so much that they must not protect any more.
         """
-        reader, writer = self._reader, self._writer
+        reader, writer, wear = self._reader, self._writer, self._wear
+        # This is asked for every burst, and nearly always answered with no.
         return (
-            self._wear.isEnough(reader, writer)
-            or reader.volume >= byteLimit
+            reader.volume >= byteLimit
             or writer.volume >= byteLimit
             or reader.packets >= packetLimit
             or writer.packets >= packetLimit
-        )
+            or reader.volume >= wear.incomingVolume
+            or writer.volume >= wear.outgoingVolume
+            or reader.packets >= ENOUGH_PACKETS
+            or writer.packets >= ENOUGH_PACKETS
+        ) and wear.checked(reader.packets, writer.packets)
 
     def peerRenewsKeys(self, now: float | None, distance: int, perMinute: int) -> None:
         """
@@ -513,7 +518,7 @@ class TransportLayer:
     def _releaseHeld(self) -> None:
         held, self._held, self.heldBytes = self._held, [], 0
         for parts in held:
-            self._seal((parts,))
+            self._seal(parts)
             if self._loginHeld and parts[0][0] == numbers.MSG_USERAUTH_SUCCESS:
                 self._loginHeld = False
                 self._compression.loginOver(incomingToo=False)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
 from conchlite.error import KeysWornOut, TooManyRenewals
 from conchlite.limits import (
     MAXIMUM_FREE_RENEWALS,
@@ -14,8 +13,7 @@ from conchlite.limits import (
     MAXIMUM_RENEWALS_PER_MINUTE,
     RENEWAL_DISTANCE,
 )
-from conchlite.sansio.packets import PacketReader, PacketWriter
-from conchlite.sansio.rekeying import KeyWear, RenewalCount, volumeLimit
+from conchlite.sansio.rekeying import RenewalCount, volumeLimit
 from conchlite.sansio.role import Role
 from tests.sansio.pairs import FAST, End, Pair
 from tests.sansio.test_transportlayer import DATA, loosen, message
@@ -91,18 +89,18 @@ class SequenceTests(SynchronousTestCase):
         Rows 18 and 19: new keys are due in time, and at 2^31 packets under one
         key there is an end, whether they were sent or received.
         """
-        for direction in ("incoming", "outgoing"):
-            sides = {
-                "incoming": PacketReader(PlainOpener()),
-                "outgoing": PacketWriter(PlainSealer(), bytes),
-            }
+        pair = Pair()
+        pair.establish()
+        layer = pair.client.layer
+        for side in (layer._reader, layer._writer):
             for packets, worn in ((2**30 - 1, False), (2**30, True), (2**31 - 1, True)):
-                sides[direction].packets = packets
-                self.assertEqual(worn, KeyWear().isEnough(**sides))
+                side.packets = packets
+                self.assertEqual(worn, layer.areKeysWorn(NEVER, NEVER))
             for packets in (2**31, 2**32 - 2):
-                sides[direction].packets = packets
-                error = self.assertRaises(KeysWornOut, KeyWear().isEnough, **sides)
+                side.packets = packets
+                error = self.assertRaises(KeysWornOut, layer.areKeysWorn, NEVER, NEVER)
                 self.assertEqual(2, error.reason)
+            side.packets = 0
         self.assertEqual(2**31, MAXIMUM_PACKETS_PER_KEY)
 
     def test_wrap(self) -> None:

@@ -152,7 +152,7 @@ class HangingExchangeTests(SynchronousTestCase):
         for number in (5, 50, 80, 94, 192):
             link, _ = connected(0)
             link.client.sendKexInit()
-            link.client._layer._seal([(bytes((number,)), b"x")])
+            link.client._layer._seal((bytes((number,)), b"x"))
             link.client._flush()
             link.flush()
             self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage, number)
