@@ -12,7 +12,14 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms.publickeys.rsa import RSA
-from conchlite.error import BadSignature, GlobalRequestFailed, HostKeyRejected, LoginTimedOut
+from conchlite.error import (
+    BadSignature,
+    GlobalRequestFailed,
+    HostKeyRejected,
+    LoginTimedOut,
+    MalformedMessage,
+    PeerError,
+)
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.hostkeyproof import PROOF
 from conchlite.ssh.keys import Key
@@ -210,3 +217,33 @@ class RoamingTests(SynchronousTestCase):
                 self.failureResultOf(asked, GlobalRequestFailed)
         self.assertIsNone(link.client.closeReason)
         self.assertIsNone(link.server.closeReason)
+
+
+class LibraryTests(SynchronousTestCase):
+    """
+    Row 46: what goes wrong while a signature is verified is never a yes.
+    """
+
+    def test_everyError(self) -> None:
+        """
+        Row 46: whatever comes out of the verification of the server's
+        signature, nobody is asked about its key, and no keys are used.
+        """
+        for error in (BadSignature("no"), MalformedMessage("no"), ValueError(), TypeError(), MemoryError()):
+            client = Client()
+
+            def verify(*arguments: object, error: Exception = error) -> None:
+                raise error
+
+            client._verifySignature = verify
+            link = Link(client)
+            try:
+                link.secure()
+            except type(error):
+                # What is no fault of the peer's leaves dataReceived, and the
+                # reactor drops the connection.
+                self.assertNotIsInstance(error, PeerError)
+            else:
+                self.assertIs(error, client.closeReason.value)
+            self.assertEqual(([], 0, b""), (client.asked, client.secure, client.sessionID))
+            self.assertIsNone(client.negotiated)
