@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import conchlite
 from conchlite import error
-from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT
+from conchlite.algorithms.catalogue import CLIENT_DEFAULT, LEGACY, LEGACY_NAMES, SERVER_DEFAULT
+from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
 from conchlite.ssh.transport import SSHClientTransport, SSHServerTransport
 from conchlite.wire import numbers
@@ -141,6 +142,28 @@ class SecurityTests(SynchronousTestCase):
             )
             self.assertEqual(said, tuple(tuple(name.decode() for name in names) for names in offered))
             self.assertEqual(said, tuple(tuple(name.decode() for name in names) for names in attributes))
+
+    def test_legacy(self) -> None:
+        """
+        What is called legacy is what the legacy set has besides the defaults,
+        and each of it comes with what it costs.
+        """
+        table = rows('"legacy", "what it costs"')
+        names = [name.encode() for names, _ in table for name in re.findall(r"``([^`]+)``", names)]
+        families = ("keyExchanges", "signatures", "ciphers", "macs", "compressions")
+        only = [
+            name
+            for family in families
+            for name in getattr(LEGACY, family)
+            if name not in getattr(CLIENT_DEFAULT, family)
+        ]
+        self.assertEqual(only, names)
+        self.assertEqual(LEGACY_NAMES, set(names))
+        self.assertTrue(all(len(cost) > 20 for _, cost in table))
+        lenient = classesOf(SECURITY)["Lenient"]
+        self.assertEqual(list(LEGACY.ciphers), lenient.supportedCiphers)
+        self.assertEqual(LEGACY, lenient().algorithms)
+        self.assertIsNone(SSHFactory.algorithms)
 
     def test_optIns(self) -> None:
         """
