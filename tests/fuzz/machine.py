@@ -229,11 +229,13 @@ class World:
 _SIDES = st.sampled_from((0, 1))
 _PICKS = st.integers(0, 30)
 _OFFSETS = st.integers(0, 5000)
+_CHANCES = st.sampled_from((1, 0, 2))
 
 
 class Machine(RuleBasedStateMachine):
     """
-    The rules. Half of the examples have a link that only delays.
+    The rules. The link of an example has one kind of fault, or only
+    delays.
 
     @cvar examples: how many there were.
     @cvar steps: how many steps in all of them.
@@ -258,13 +260,13 @@ class Machine(RuleBasedStateMachine):
         window=st.sampled_from((1, 300, 5000, 70_000)),
         packet=st.sampled_from((256, 1000, 32768)),
         rekeyBytes=st.sampled_from((3000, 50_000, 2**30)),
-        hostile=st.booleans(),
+        fault=st.sampled_from((None, None, "flip", "flip", "drop", "duplicate", "cut")),
     )
     def begin(
-        self, mode: str, capacity: int, window: int, packet: int, rekeyBytes: int, hostile: bool
+        self, mode: str, capacity: int, window: int, packet: int, rekeyBytes: int, fault: str | None
     ) -> None:
         self.world = World(mode, capacity, (window, packet), rekeyBytes)
-        self.hostile = hostile
+        self.fault = fault
 
     def _channel(self, pick: int) -> Tracked | None:
         channels = [c for c in self.world.channels if not c.wasClosed and c.failed is None]
@@ -287,8 +289,10 @@ class Machine(RuleBasedStateMachine):
     )
     def write(self, pick: int, size: int, kind: int) -> None:
         channel = self._channel(pick)
-        if channel is None:
-            return
+        if channel is not None:
+            self._write(channel, size, kind)
+
+    def _write(self, channel: Tracked, size: int, kind: int) -> None:
         data = random.Random(size + Machine.steps).randbytes(size)
         if not channel.outgoing.ended and not self._over(channel):
             channel.outgoing.wrote(kind, data)
@@ -362,40 +366,48 @@ class Machine(RuleBasedStateMachine):
     def deliverAll(self, size: int) -> None:
         self.world.network.drain(size)
 
-    def _wire(self, side: int) -> bytearray | None:
+    def _wire(self, side: int, chance: int) -> bytearray | None:
+        # The first change is the last that matters, so it should not come too
+        # early, and should have something to change.
+        if chance:
+            return None
+        for channel in self.world.channels:
+            if channel.isOpen and not channel.wasClosed:
+                self._write(channel, 255, 0)
         wire = self.world.network.ends[side].wire
         if not wire:
             return None
         Machine.disturbances += 1
         return wire
 
-    @precondition(lambda self: self.hostile)
-    @rule(side=_SIDES, offset=_OFFSETS, bit=st.integers(0, 7))
-    def flip(self, side: int, offset: int, bit: int) -> None:
-        wire = self._wire(side)
+    @precondition(lambda self: self.fault == "flip")
+    @rule(side=_SIDES, offset=_OFFSETS, bit=st.integers(0, 7), chance=_CHANCES)
+    def flip(self, side: int, offset: int, bit: int, chance: int) -> None:
+        wire = self._wire(side, chance)
         if wire is not None:
             wire[offset % len(wire)] ^= 1 << bit
 
-    @precondition(lambda self: self.hostile)
-    @rule(side=_SIDES, offset=_OFFSETS, size=st.sampled_from((1, 16, 36, 100)))
-    def drop(self, side: int, offset: int, size: int) -> None:
-        wire = self._wire(side)
+    @precondition(lambda self: self.fault == "drop")
+    @rule(side=_SIDES, offset=_OFFSETS, size=st.sampled_from((1, 16, 36, 100)), chance=_CHANCES)
+    def drop(self, side: int, offset: int, size: int, chance: int) -> None:
+        wire = self._wire(side, chance)
         if wire is not None:
             start = offset % len(wire)
             del wire[start : start + size]
 
-    @precondition(lambda self: self.hostile)
-    @rule(side=_SIDES, offset=_OFFSETS, size=st.sampled_from((1, 16, 36, 100)))
-    def duplicate(self, side: int, offset: int, size: int) -> None:
-        wire = self._wire(side)
+    @precondition(lambda self: self.fault == "duplicate")
+    @rule(side=_SIDES, offset=_OFFSETS, size=st.sampled_from((1, 16, 36, 100)), chance=_CHANCES)
+    def duplicate(self, side: int, offset: int, size: int, chance: int) -> None:
+        wire = self._wire(side, chance)
         if wire is not None:
             start = offset % len(wire)
             wire[start:start] = wire[start : start + size]
 
-    @precondition(lambda self: self.hostile)
-    @rule(chance=st.integers(0, 9))
+    @precondition(lambda self: self.fault == "cut")
+    @rule(chance=_CHANCES)
     def cut(self, chance: int) -> None:
-        if not chance:
+        if not chance and not self.world.ended:
+            Machine.disturbances += 1
             self.world.network.cut()
 
     @invariant()
