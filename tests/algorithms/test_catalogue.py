@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.algorithms.catalogue}: the table of security.md.
+Tests for L{conchlite.algorithms.catalogue}: what is offered by default.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DefaultTests(SynchronousTestCase):
 
     def test_noNone(self) -> None:
         """
-        C{none} as a cipher or a MAC does not exist. security.md row 27.
+        C{none} as a cipher or a MAC does not exist: row 27.
         """
         self.assertRaises(UsageError, catalogue.cipher, b"none")
         self.assertRaises(UsageError, catalogue.mac, b"none")

@@ -1,5 +1,5 @@
 """
-Ciphers and MACs as the two directions of a connection: security.md rows 5, 12, 19.
+Ciphers and MACs as the two directions of a connection: rows 5, 12, 19.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Key exchange on elliptic curves: security.md rows 33 to 35.
+Key exchange on elliptic curves: rows 33 to 35.
 
 Hybrids and finite fields have files of their own, L{tests.algorithms.test_kexhybrids}
 and L{tests.algorithms.test_kexfields}.

@@ -1,5 +1,5 @@
 """
-Finite field Diffie-Hellman: security.md rows 37 and 38.
+Finite field Diffie-Hellman: rows 37 and 38.
 """
 
 from __future__ import annotations

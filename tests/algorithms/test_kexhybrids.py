@@ -1,5 +1,5 @@
 """
-Hybrid key exchange: security.md row 36, and rows 33 to 35 for its second half.
+Hybrid key exchange: row 36, and rows 33 to 35 for its second half.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-HMAC: security.md row 13.
+HMAC: row 13.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class TableTests(SynchronousTestCase):
     def test_server(self):
         """
         The same for a server; 51, 52, 53 and 60 to 79 that nobody asked for
-        are refused in every state (CVE-2018-10933).
+        are refused in every state. Row 54, CVE-2018-10933.
         """
         self.check(ServerAuthentication, SERVER_SCENES, SERVER_LAW, OWN_SERVER)
 

@@ -37,7 +37,7 @@ class OfferTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        security.md rows 9, 10, 27 and 32: nothing is compressed, nothing goes
+        Rows 9, 10, 27 and 32: nothing is compressed, nothing goes
         in clear, and a server offers no finite field Diffie-Hellman.
         """
         for kexInit in (clientOffer(), serverOffer()):
@@ -112,7 +112,7 @@ class NegotiateTests(SynchronousTestCase):
 
     def test_pseudoAlgorithmsAreNone(self) -> None:
         """
-        security.md row 25: a peer that offers our own markers back agrees on
+        Row 25: a peer that offers our own markers back agrees on
         nothing by that.
         """
         for name in (b"ext-info-c", b"ext-info-s", b"kex-strict-c-v00@openssh.com", b"kex-strict-s"):
@@ -230,7 +230,7 @@ class NegotiateTests(SynchronousTestCase):
 
     def test_guesses(self) -> None:
         """
-        security.md row 26: a guess is wrong if the method or the host key is.
+        Row 26: a guess is wrong if the method or the host key is.
         """
         self.assertFalse(guessedWrong(clientOffer(), serverOffer()))
         self.assertTrue(guessedWrong(clientOffer(), serverOffer(keyExchanges=(b"curve25519-sha256",))))

@@ -137,7 +137,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_badLengths(self) -> None:
         """
-        security.md row 4: a length out of bounds is refused before its bytes
+        Row 4: a length out of bounds is refused before its bytes
         are waited for.
         """
         for length in (0, 1, 4, 11, 13, 35_001, 2**18 + 1, 2**31 - 1, 2**32 - 1):
@@ -152,7 +152,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_alignmentOfLengths(self) -> None:
         """
-        security.md row 5, CVE-2026-46597: with GCM and encrypt-then-MAC the
+        Row 5, CVE-2026-46597: with GCM and encrypt-then-MAC the
         length is a positive multiple of the block.
         """
         for mode in (MODES[0], MODES[3]):
@@ -167,7 +167,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_padding(self) -> None:
         """
-        security.md row 6: every padding length in packets of three sizes.
+        Row 6: every padding length in packets of three sizes.
         """
         for length in (12, 20, 28):
             for padding in range(256):
@@ -195,7 +195,7 @@ class PacketTests(SynchronousTestCase):
 
     def test_everyBitFlip(self) -> None:
         """
-        security.md row 12: a bit flipped anywhere behind NEWKEYS is noticed. A
+        Row 12: a bit flipped anywhere behind NEWKEYS is noticed. A
         flip in the length may ask for more bytes or be out of bounds.
         """
         for mode in MODES:

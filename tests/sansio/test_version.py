@@ -20,7 +20,7 @@ def server() -> VersionReader:
 
 
 class VersionTests(SynchronousTestCase):
-    # security.md row 3: the line, what a client makes of it, what a server.
+    # Row 3: the line, what a client makes of it, what a server.
     TABLE = (
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10", True, True),
         (b"SSH-2.0-x", True, True),
@@ -69,7 +69,7 @@ class VersionTests(SynchronousTestCase):
 
     def test_lengthOfTheLine(self) -> None:
         """
-        security.md row 1: 255 bytes with the line's end.
+        Row 1: 255 bytes with the line's end.
         """
         longest = b"SSH-2.0-" + b"x" * (limits.MAXIMUM_VERSION_LINE - len(b"SSH-2.0-\r\n"))
         for reader in (client(), server()):
@@ -81,7 +81,7 @@ class VersionTests(SynchronousTestCase):
 
     def test_endlessLine(self) -> None:
         """
-        security.md row 1, CVE-2022-21716: bytes without a line's end are not
+        Row 1, CVE-2022-21716: bytes without a line's end are not
         kept beyond the limit.
         """
         self.assertRaises(BadVersion, client().feed, b"A" * (limits.MAXIMUM_OTHER_LINE + 1))
@@ -96,7 +96,7 @@ class VersionTests(SynchronousTestCase):
 
     def test_tooManyLines(self) -> None:
         """
-        security.md row 2.
+        Row 2.
         """
         reader = client()
         reader.feed(b"\r\n" * limits.MAXIMUM_OTHER_LINES)

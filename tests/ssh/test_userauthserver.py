@@ -503,7 +503,7 @@ class ServerMessageTests(ServerMixin, SynchronousTestCase):
 
     def test_unexpected(self):
         """
-        What only a server sends (CVE-2018-10933), what no method waits for,
+        Rows 52 to 54: what only a server sends (CVE-2018-10933), what no method waits for,
         and what belongs to the connection (CVE-2018-7750, CVE-2025-32433), ends
         the connection, and nothing else is sent.
         """

@@ -93,7 +93,7 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_everyTruncation(self) -> None:
         """
-        security.md row 14: a message cut anywhere is malformed, unless its
+        Row 14: a message cut anywhere is malformed, unless its
         last field is all that is left and the cut is within that, or between
         two strings of it.
         """
@@ -119,7 +119,7 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_everyLengthBeyondThePacket(self) -> None:
         """
-        security.md row 7: a length field that points beyond the packet, in
+        Rows 7 and 15: a length field that points beyond the packet, in
         every field of every message.
         """
         tried = 0
@@ -175,7 +175,7 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_reprKeepsSecrets(self) -> None:
         """
-        security.md row 131: a password is in no repr.
+        Row 131: a password is in no repr.
         """
         shown = repr(userauth.PasswordData(True, b"hunter2", types.packString(b"hunter3")))
         self.assertEqual("PasswordData(change=True, password=***, newPassword=***)", shown)

@@ -82,7 +82,7 @@ class ExtensionsTests(SynchronousTestCase):
 
     def test_count(self) -> None:
         """
-        security.md row 16: a count that the message cannot hold is refused
+        Row 16: a count that the message cannot hold is refused
         before anything is looped over.
         """
         for count in (1, limits.MAXIMUM_EXTENSIONS + 1, 2**32 - 1):
