@@ -1,0 +1,319 @@
+"""
+What can be fuzzed: a function of bytes for each parser and each reader.
+
+Whatever the bytes are, nothing but L{conchlite.error} may come of them; that is
+taken for an answer here, and anything else is not caught. Where something is
+parsed, packing it and parsing it again has to give the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Sequence
+
+from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import Opener, Sealer
+from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
+from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
+from conchlite.client.hostentries import parseLine
+from conchlite.error import ConchError, EncryptedKeyError, MalformedMessage, PeerError
+from conchlite.sansio.packets import PacketReader
+from conchlite.sansio.role import Role
+from conchlite.sansio.version import VersionReader
+from conchlite.ssh.keys import Key
+from conchlite.ssh.moduli import readModuli
+from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_change
+from conchlite.wire import connection, kex, transport, userauth
+from conchlite.wire.codec import Message, Structure
+from conchlite.wire.types import Reader, packUInt32
+from tests.sansio.pairs import End
+
+_MAC = b"\x33" * 64
+_CIPHERS = {
+    "aesgcm": (b"aes128-gcm@openssh.com", None),
+    "chacha20poly1305": (b"chacha20-poly1305@openssh.com", None),
+    "aesctr": (b"aes128-ctr", b"hmac-sha2-256"),
+    "aesctretm": (b"aes128-ctr", b"hmac-sha2-256-etm@openssh.com"),
+    "aescbc": (b"aes128-cbc", b"hmac-sha2-256"),
+    "aescbcetm": (b"aes128-cbc", b"hmac-sha2-256-etm@openssh.com"),
+}
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """
+    Cut where the data itself says: its first byte is the size of the pieces.
+    """
+    size = (data[0] if data else 0) or 1
+    return [data[n : n + size] for n in range(1, len(data), size)]
+
+
+def _read(opener: Opener, pieces: Sequence[bytes]) -> None:
+    reader = PacketReader(opener)
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+            while reader.next() is not None:
+                pass
+    except PeerError:
+        pass
+
+
+def readPlain(data: bytes) -> None:
+    """
+    The reader before NEWKEYS.
+    """
+    _read(PlainOpener(), _pieces(data))
+
+
+def _ends(name: str) -> tuple[Sealer, Opener]:
+    cipherName, macName = _CIPHERS[name]
+    cipher = catalogue.cipher(cipherName)
+    mac = None if macName is None else catalogue.mac(macName)
+    macKey = b"" if mac is None else _MAC[: mac.keySize]
+    key, iv = b"\x11" * cipher.keySize, b"\x22" * cipher.ivSize
+    return cipher.sealer(key, iv, mac, macKey), cipher.opener(key, iv, mac, macKey)
+
+
+def readSealed(name: str, data: bytes) -> None:
+    """
+    The reader under a cipher: bytes as they come, or, with an even first byte,
+    as an authentic packet that says of itself what it likes.
+    """
+    sealer, opener = _ends(name)
+    pieces = _pieces(data)
+    if data and not data[0] % 2:
+        body = data[1:]
+        body += bytes(-(4 - sealer.clearSize + len(body)) % sealer.alignment)
+        sealed = sealer.seal(0, packUInt32(len(body)) + body)
+        pieces = _pieces(data[:1] + sealed)
+    _read(opener, pieces)
+
+
+def readVersion(data: bytes) -> None:
+    """
+    The identification line, for a server and for a client.
+    """
+    for linesBefore in (False, True):
+        reader = VersionReader((b"2.0", b"1.99"), linesBefore)
+        try:
+            for piece in _pieces(data):
+                if reader.feed(piece) is not None:
+                    break
+        except PeerError:
+            pass
+
+
+def _declared(module: object, kind: type[Structure]) -> list[type[Structure]]:
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, kind) and value not in (Message, Structure)
+    ]
+
+
+def parse(declarations: Sequence[type[Structure]], data: bytes) -> None:
+    """
+    All of the declarations, each by its number.
+    """
+    if not data:
+        return
+    declared = declarations[data[0] % len(declarations)]
+    try:
+        parsed = declared.unpack(data[1:])
+    except MalformedMessage:
+        return
+    assert declared.unpack(parsed.pack()) == parsed
+    repr(parsed)
+
+
+def parseByHand(data: bytes) -> None:
+    """
+    The parsers of the data path, beside the declarations.
+    """
+    for byHand, declared in (
+        (connection.unpackData, connection.ChannelData),
+        (connection.unpackExtendedData, connection.ChannelExtendedData),
+        (connection.unpackWindowAdjust, connection.ChannelWindowAdjust),
+    ):
+        outcomes: list[object] = []
+        for unpack in (byHand, lambda body, declared=declared: tuple(vars(declared.unpack(body)).values())):
+            try:
+                outcomes.append(unpack(data))
+            except MalformedMessage:
+                outcomes.append(None)
+        assert outcomes[0] == outcomes[1], outcomes
+
+
+def parseTerminal(data: bytes) -> None:
+    """
+    A terminal's modes and sizes.
+    """
+    for parser in (parseRequest_pty_req, parseRequest_window_change):
+        try:
+            parser(data)
+        except MalformedMessage:
+            pass
+
+
+def exchange(role: Role, data: bytes) -> None:
+    """
+    The peer's version and KEXINIT, and the messages behind it, in clear: each
+    a byte of length and the payload.
+    """
+    end = End(role)
+    end.start()
+    if not data:
+        return
+    kexInit, _, rest = data[1:].partition(b"\xff\xff")
+    payloads = [b"\x14" + kexInit]
+    while rest:
+        payloads.append(rest[1 : 1 + rest[0]])
+        rest = rest[1 + rest[0] :]
+    sealer = PlainSealer()
+    stream = b"SSH-2.0-x\r\n"
+    for payload in payloads:
+        padding = 4 + -(9 + len(payload)) % 8
+        packet = packUInt32(1 + len(payload) + padding) + bytes((padding,)) + payload + bytes(padding)
+        stream += sealer.seal(0, packet)
+    try:
+        end.deliver(stream)
+    except ConchError as error:
+        assert isinstance(error, PeerError), error
+
+
+def parsePublicKey(data: bytes) -> None:
+    """
+    A public key blob.
+    """
+    try:
+        keyType, key = readPublicKey(data)
+    except PeerError:
+        return
+    keyType.size(key)
+    keyType.numbers(key)
+
+
+def checkSignature(data: bytes) -> None:
+    """
+    A signature blob by a key blob: a byte for the algorithm, two for the size
+    of the key, the key, the signature.
+    """
+    algorithms = catalogue.CLIENT_DEFAULT.signatures
+    if len(data) < 3:
+        return
+    algorithm = algorithms[data[0] % len(algorithms)]
+    size = int.from_bytes(data[1:3], "big")
+    try:
+        verifySignature(algorithm, data[3 : 3 + size], data[3 + size :], b"data")
+    except ConchError:
+        pass
+
+
+def loadKey(formats: Sequence[str], data: bytes) -> None:
+    """
+    A file with a key, public or private, with a passphrase and without.
+    """
+    for name in formats:
+        keyFile = catalogue.keyFile(name)
+        keyFile.recognises(data)
+        for passphrase in (None, b"passphrase"):
+            try:
+                loaded = keyFile.load(data, passphrase)
+            except ConchError:
+                continue
+            Key(loaded.key, loaded.comment).public().blob()
+
+
+def loadAnyKey(data: bytes) -> None:
+    """
+    A key whose format nobody says.
+    """
+    try:
+        key = Key.fromString(data)
+    except (ConchError, EncryptedKeyError):
+        return
+    key.fingerprint()
+    repr(key)
+
+
+def parseHosts(data: bytes) -> None:
+    """
+    A line of known hosts.
+    """
+    try:
+        entry = parseLine(data)
+    except ConchError:
+        return
+    for host in (b"example.org", b"[192.0.2.1]:22", b""):
+        entry.matchesHost(host)
+    entry.toString()
+
+
+def readGroups(data: bytes) -> None:
+    """
+    A moduli file.
+    """
+    with tempfile.NamedTemporaryFile() as stream:
+        stream.write(data)
+        stream.flush()
+        try:
+            groups = readModuli(stream.name)
+        except ConchError:
+            return
+    assert all(prime.bit_length() == bits for bits, found in groups.items() for _, prime in found)
+
+
+def inflate(data: bytes) -> None:
+    """
+    A stream of compressed payloads, each with its size in two bytes.
+    """
+    method = catalogue.compression(b"zlib")
+    assert method is not None
+    inflater = method.inflater()
+    try:
+        while data:
+            size = int.from_bytes(data[:2], "big")
+            payload = inflater.inflate(data[2 : 2 + size], 10_000)
+            assert len(payload) <= 10_000
+            data = data[2 + size :]
+    except PeerError:
+        pass
+
+
+def parseExtensions(data: bytes) -> None:
+    """
+    The body of an EXT_INFO.
+    """
+    try:
+        transport.ExtInfo.unpack(data)
+    except MalformedMessage:
+        return
+    Reader(data).extensions()
+
+
+#: The name on the command line and what is run.
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "reader": readPlain,
+    **{f"reader-{name}": functools.partial(readSealed, name) for name in _CIPHERS},
+    "version": readVersion,
+    "exchange-client": functools.partial(exchange, Role.CLIENT),
+    "exchange-server": functools.partial(exchange, Role.SERVER),
+    "transport": functools.partial(parse, _declared(transport, Structure)),
+    "extinfo": parseExtensions,
+    "kex": functools.partial(parse, _declared(kex, Structure)),
+    "userauth": functools.partial(parse, _declared(userauth, Structure)),
+    "connection": functools.partial(parse, _declared(connection, Structure)),
+    "data": parseByHand,
+    "terminal": parseTerminal,
+    "compression": inflate,
+    "publickey": parsePublicKey,
+    "signature": checkSignature,
+    "keyfile": loadAnyKey,
+    "keyfile-openssh": functools.partial(loadKey, ("public_openssh", "private_openssh")),
+    "keyfile-pem": functools.partial(loadKey, ("private_pem", "private_pkcs8")),
+    "keyfile-lsh": functools.partial(loadKey, ("public_lsh", "private_lsh")),
+    "keyfile-blob": functools.partial(loadKey, ("blob", "agentv3", "private_blob")),
+    "knownhosts": parseHosts,
+    "moduli": readGroups,
+}
