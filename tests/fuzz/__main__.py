@@ -5,6 +5,8 @@ Lets Atheris loose on one target.
 from __future__ import annotations
 
 import argparse
+import importlib
+import pkgutil
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +31,12 @@ def main() -> None:
     if atheris is not None and not arguments.list:
         # What is imported in here is watched for the branches it takes.
         with atheris.instrument_imports(include=["conchlite"]):
+            from conchlite import algorithms
             from tests.fuzz.targets import TARGETS
+
+            # Algorithms are imported when they are first used, which is too late.
+            for module in pkgutil.walk_packages(algorithms.__path__, "conchlite.algorithms."):
+                importlib.import_module(module.name)
     else:
         from tests.fuzz.targets import TARGETS
     if arguments.list or arguments.name is None:
