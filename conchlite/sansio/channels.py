@@ -202,36 +202,47 @@ class ReplyQueue(Generic[T]):
     The replies that a peer awaits for its requests, in the order of the
     requests, in whatever order they are decided (RFC 4254 sections 4 and 5.4).
 
-    @ivar limit: how many requests the peer may have waiting.
+    @ivar limit: how many requests the peer may have waiting, those included
+        that want no reply.
     """
 
-    __slots__ = ("_replies", "limit")
+    __slots__ = ("_quiet", "_replies", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._replies: deque[Reply[T]] = deque()
+        self._quiet = 0
 
     def __len__(self) -> int:
         return len(self._replies)
 
-    def asked(self) -> Reply[T]:
+    def asked(self, wantReply: bool = True) -> Reply[T] | None:
         """
-        A request came.
+        A request came. One that wants no reply counts too: what it makes a
+        program do is the same.
 
+        @return: the place of its reply, if it is to have one.
         @raise UnexpectedMessage: too many wait already.
         """
-        if len(self._replies) >= self.limit:
-            raise UnexpectedMessage(f"more than {self.limit} requests wait for their replies")
+        if len(self._replies) + self._quiet >= self.limit:
+            raise UnexpectedMessage(f"more than {self.limit} requests wait to be decided")
+        if not wantReply:
+            self._quiet += 1
+            return None
         reply: Reply[T] = Reply()
         self._replies.append(reply)
         return reply
 
-    def decided(self, reply: Reply[T], value: T) -> list[T]:
+    def decided(self, reply: Reply[T] | None, value: T) -> list[T]:
         """
         A request was decided.
 
+        @param reply: what L{asked} returned.
         @return: the replies that are due now.
         """
+        if reply is None:
+            self._quiet -= 1
+            return []
         reply.value = value
         reply.decided = True
         due = []

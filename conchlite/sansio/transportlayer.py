@@ -58,6 +58,9 @@ from conchlite.wire import numbers, transport
 from conchlite.wire.codec import Message
 from conchlite.wire.types import Buffer
 
+# What the objects take of a message that is held back, beside its bytes.
+_HELD_OVERHEAD = 128
+
 
 class TransportLayer:
     """
@@ -68,7 +71,7 @@ class TransportLayer:
     @ivar peerVersion: the peer's identification line, once it has come.
     @ivar sessionID: the exchange hash of the first exchange, or empty.
     @ivar negotiated: what the running keys were negotiated to be, or L{None}.
-    @ivar heldBytes: the size of what an exchange holds back.
+    @ivar heldBytes: the size of what an exchange holds back, in memory.
     @ivar ourKexInit: the payload of our last KEXINIT.
     @ivar peerKexInit: the payload of the peer's last KEXINIT.
     """
@@ -295,7 +298,7 @@ class TransportLayer:
                 self._seal(parts)
             else:
                 self._held.append(parts)
-                self.heldBytes += sum(map(len, parts))
+                self.heldBytes += sum(map(len, parts)) + _HELD_OVERHEAD
 
     def _seal(self, parts: Sequence[Buffer]) -> None:
         deflater = self._compression.deflater

@@ -187,7 +187,7 @@ class Requests(SSHService):
         channel._machine.life.received(numbers.MSG_CHANNEL_REQUEST)
         if channel._machine.incoming.deaf:
             return
-        reply = channel._machine.replies.asked() if message.wantReply else None
+        reply = channel._machine.replies.asked(message.wantReply)
         channel._machine.cork()
         try:
             result = _ask(channel.requestReceived, message.requestType, message.requestData)
@@ -201,10 +201,11 @@ class Requests(SSHService):
     def _requestDecided(self, result: object, channel: SSHChannel, reply: Reply[bool] | None) -> None:
         if isinstance(result, Failure) and not result.check(ConchError):
             self._log.failure("a request on {channel} failed", result, channel=str(channel))
+        machine = channel._machine
+        due = machine.replies.decided(reply, bool(result) and not isinstance(result, Failure))
         if reply is None:
             return
-        machine = channel._machine
-        for success in machine.replies.decided(reply, bool(result) and not isinstance(result, Failure)):
+        for success in due:
             if machine.life.maySend(numbers.MSG_CHANNEL_SUCCESS):
                 number = cast(int, channel.id)
                 if success:
@@ -283,7 +284,7 @@ class Requests(SSHService):
         RFC 4254 section 4: the peer sent a global request.
         """
         message = connection.GlobalRequest.unpack(packet)
-        reply = self._globalReplies.asked() if message.wantReply else None
+        reply = self._globalReplies.asked(message.wantReply)
         result = _ask(self.gotGlobalRequest, message.requestName, message.requestData)
         if isinstance(result, Deferred):
             result.addBoth(self._globalDecided, reply)
@@ -322,10 +323,9 @@ class Requests(SSHService):
                     self._log.error("a global request was answered with {result!r}", result=result)
         elif result:
             answer = (numbers.MSG_REQUEST_SUCCESS, b"")
-        if reply is not None:
-            for number, data in self._globalReplies.decided(reply, answer):
-                if self._stopped is None:
-                    self.transport.sendPacket(number, data)
+        for number, data in self._globalReplies.decided(reply, answer):
+            if self._stopped is None:
+                self.transport.sendPacket(number, data)
 
     def _failGlobalRequests(self, error: ConchError) -> None:
         waiting, self._globalRequests = self._globalRequests, []

@@ -37,10 +37,8 @@ from conchlite.limits import (
     CLOSE_SECONDS,
     EXCHANGE_SECONDS,
     HANDSHAKE_SECONDS,
-    MAXIMUM_HELD_ANSWERS,
     MAXIMUM_RENEWALS_PER_MINUTE,
     MAXIMUM_UNAUTHENTICATED_BYTES,
-    MAXIMUM_UNREAD_ANSWERS,
     MAXIMUM_WAITING,
     RENEWAL_DISTANCE,
 )
@@ -256,19 +254,6 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
         self._flush()
         self._pauseOrResumeTCP()
         self._renewWornKeys()
-
-    def _checkAnswers(self, heldGrown: int) -> None:
-        # A peer that leaves our KEXINIT without an answer and asks for answers
-        # of other kinds makes what we hold back grow as long as it likes.
-        self._heldAnswers = max(0, self._heldAnswers + heldGrown)
-        if self._heldAnswers > MAXIMUM_HELD_ANSWERS:
-            raise UnexpectedMessage(f"{self._heldAnswers} bytes of answers wait for the peer's KEXINIT")
-        # And one that does not read makes TCP's buffer grow. What an exchange
-        # has just let go was counted when it was held.
-        if self._tcpFull:
-            self._unreadAnswers += self._layer.unwritten + min(0, heldGrown)
-            if self._unreadAnswers > MAXIMUM_UNREAD_ANSWERS:
-                raise UnexpectedMessage(f"{self._unreadAnswers} bytes of answers wait for the peer to read")
 
     def _pauseOrResumeTCP(self) -> None:
         wanted = bool(self._holds) and self._layer.waiting > MAXIMUM_WAITING and not self._closing

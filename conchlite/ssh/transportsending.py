@@ -7,11 +7,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.error import PeerError
+from conchlite.error import PeerError, UnexpectedMessage
+from conchlite.limits import MAXIMUM_HELD_ANSWERS, MAXIMUM_UNREAD_ANSWERS
 from conchlite.sansio.phases import Outgoing
 from conchlite.ssh.transportmessages import TransportMessages
 from conchlite.wire import numbers, transport
 from conchlite.wire.types import Buffer
+
+# What a peer can make us say by asking for it, of what Deferreds decide.
+_ANSWERS = frozenset(
+    (
+        numbers.MSG_REQUEST_SUCCESS,
+        numbers.MSG_REQUEST_FAILURE,
+        numbers.MSG_CHANNEL_OPEN_CONFIRMATION,
+        numbers.MSG_CHANNEL_OPEN_FAILURE,
+        numbers.MSG_CHANNEL_SUCCESS,
+        numbers.MSG_CHANNEL_FAILURE,
+    )
+)
 
 
 class TransportSending(TransportMessages):
@@ -56,8 +69,34 @@ class TransportSending(TransportMessages):
         @param payload: what follows the number.
         """
         if not self._closing:
+            heldBefore = self._layer.heldBytes
             self._layer.send([(bytes((messageType,)), payload)])
+            if not self._parsing and messageType in _ANSWERS:
+                # The answer of a Deferred. The others are counted when the
+                # packets that came with them are done.
+                try:
+                    self._checkAnswers(self._layer.heldBytes - heldBefore)
+                except PeerError as error:
+                    self.failProtocol(error)
+                    return
             self._flush()
+
+    def _checkAnswers(self, heldGrown: int) -> None:
+        """
+        @param heldGrown: by how many bytes what is held back has grown.
+        @raise UnexpectedMessage: it is too much.
+        """
+        # A peer that leaves our KEXINIT without an answer and asks for answers
+        # of other kinds makes what we hold back grow as long as it likes.
+        self._heldAnswers = max(0, self._heldAnswers + heldGrown)
+        if self._heldAnswers > MAXIMUM_HELD_ANSWERS:
+            raise UnexpectedMessage(f"{self._heldAnswers} bytes of answers wait for the peer's KEXINIT")
+        # And one that does not read makes TCP's buffer grow. What an exchange
+        # has just let go was counted when it was held.
+        if self._tcpFull:
+            self._unreadAnswers += self._layer.unwritten + min(0, heldGrown)
+            if self._unreadAnswers > MAXIMUM_UNREAD_ANSWERS:
+                raise UnexpectedMessage(f"{self._unreadAnswers} bytes of answers wait for the peer to read")
 
     def sendPackets(self, packets: Sequence[Sequence[Buffer]]) -> None:
         """

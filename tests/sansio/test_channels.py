@@ -156,6 +156,22 @@ class ReplyQueueTests(SynchronousTestCase):
             self.assertEqual(8 - len(due), len(queue))
         self.assertEqual(list(range(8)), due)
 
+    def test_limitWithoutReplies(self) -> None:
+        """
+        Requests that want no reply count as the others do.
+        """
+        queue: ReplyQueue[str] = ReplyQueue(3)
+        wanted = queue.asked()
+        for _ in range(2):
+            self.assertIsNone(queue.asked(False))
+        for wantReply in (True, False):
+            self.assertRaises(UnexpectedMessage, queue.asked, wantReply)
+        self.assertEqual([], queue.decided(None, "nobody hears it"))
+        queue.asked(False)
+        self.assertEqual(["yes"], queue.decided(wanted, "yes"))
+        queue.asked()
+        self.assertRaises(UnexpectedMessage, queue.asked)
+
     def test_limit(self) -> None:
         queue: ReplyQueue[int] = ReplyQueue(2)
         first = queue.asked()

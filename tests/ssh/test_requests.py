@@ -422,6 +422,24 @@ class GlobalRequestTests(SynchronousTestCase):
         self.assertIsInstance(self.link.server.closeReason.value, UnexpectedMessage)
         self.link.lose()
 
+    def test_tooManyWithoutReplies(self) -> None:
+        """
+        A program is asked to decide no more at a time if nobody wants to hear
+        what it decides.
+        """
+        decision: Deferred[bool] = Deferred()
+        self.server.answers = {b"a": decision}
+        for _ in range(100):
+            self.link.client.service.sendGlobalRequest("known", b"")
+        for _ in range(64):
+            self.link.client.service.sendGlobalRequest("a", b"")
+        self.link.pump()
+        self.assertIsNone(self.link.server.closeReason)
+        self.link.client.service.sendGlobalRequest("a", b"")
+        self.link.pump()
+        self.assertIsInstance(self.link.server.closeReason.value, UnexpectedMessage)
+        self.link.lose()
+
     def test_cancelled(self) -> None:
         first, second = self.ask("known", b"1"), self.ask("known", b"2")
         first.addErrback(lambda _: None)

@@ -213,7 +213,7 @@ def unreadAnswers(client: SlowClient) -> None:
 
 class MemoryTests(SynchronousTestCase):
     """
-    security.md, limits: an unauthenticated peer holds 256 KiB at most.
+    An unauthenticated peer holds 256 KiB at most.
     """
 
     def test_atEachStage(self) -> None:
@@ -278,7 +278,7 @@ def stall(io: Any) -> None:
 
     def full(data: bytes) -> None:
         write(data)
-        if sum(map(len, io.stream)) > TCP_BUFFER:
+        if len(io.stream) > 50 or sum(map(len, io.stream)) > TCP_BUFFER:
             io.producer.pauseProducing()
 
     io.write = full
@@ -320,6 +320,41 @@ class StalledPeerTests(SynchronousTestCase):
             self.assertGreater(server._left, self.SIZE // 2)
             self.assertLess(held, self.BOUND)
             self.assertIsNone(link.server.closeReason)
+
+    def askOn(self, link: Any, channel: Any) -> None:
+        """
+        Ask on a channel, again and again, what a Deferred answers a moment
+        later; and do not read the answers.
+        """
+        waiting: list[Deferred[bool]] = []
+
+        def later(requestType: bytes, data: bytes) -> Deferred[bool]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        channel.requestReceived = later
+        while link.server.closeReason is None:
+            for _ in range(60):
+                link.client.sendPacket(numbers.MSG_CHANNEL_REQUEST, bytes(4) + packString(b"later") + b"\x01")
+            link.server.dataReceived(link.clientIO.getOutBuffer())
+            while waiting:
+                waiting.pop(0).callback(True)
+
+    def test_answersOfDeferreds(self) -> None:
+        """
+        Answers that are given later are counted as others are.
+        """
+        for before in (
+            lambda link: None,
+            lambda link: link.server.sendKexInit(),
+        ):
+            link, (_client, server) = connected(1)
+            stall(link.serverIO)
+            link.serverIO.producer.pauseProducing()
+            before(link)
+            held = self.grown(lambda link=link, server=server: self.askOn(link, server))
+            self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
+            self.assertLess(held, self.BOUND)
 
     def test_nothingIsLost(self) -> None:
         """
