@@ -70,6 +70,7 @@ class DSATests(SynchronousTestCase):
             good[1:],
             good + b"\0",
             b"\0" + good,
+            good[:20] + b"\0" + good[20:],
             bytes(40),
             bytes(20) + good[20:],
             good[:20] + bytes(20),

@@ -368,7 +368,8 @@ class UserKeyTests(ServerMixin, SynchronousTestCase):
 
     def test_refusedUsersAreNotTold(self) -> None:
         """
-        Whose signature is wrong used nothing.
+        Row 40: a signature by another name than the request's is none; who sent
+        it has used nothing.
         """
         self.start(owners(rsa())).acceptedSignatures = LEGACY.signatures
         self.assertRefused(self.ask(signed(rsa(), b"ssh-rsa", made=b"rsa-sha2-256")), b"publickey")
