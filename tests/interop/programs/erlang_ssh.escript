@@ -24,7 +24,6 @@ main(["server", Directory, AuthorizedKeys, Port]) ->
         {auth_methods, "publickey"},
         {subsystems, []},
         {modify_algorithms, [{append, legacy()}]}
-        | rekey_limit()
     ],
     {ok, Daemon} = ssh:daemon({127, 0, 0, 1}, list_to_integer(Port), Options),
     {ok, Info} = ssh:daemon_info(Daemon),
@@ -41,7 +40,6 @@ main(["client", Port, HostKeys, UserKey, User, Command]) ->
         {user_interaction, false},
         {auth_methods, "publickey"},
         {modify_algorithms, [{append, legacy()}]}
-        | rekey_limit()
     ],
     {ok, Connection} = or_fail(ssh:connect({127, 0, 0, 1}, list_to_integer(Port), Options)),
     {ok, Channel} = or_fail(ssh_connection:session_channel(Connection, infinity)),
@@ -90,12 +88,6 @@ legacy() ->
 
 is_member(Name, [{client2server, Names} | _]) -> lists:member(Name, Names);
 is_member(Name, Names) -> lists:member(Name, Names).
-
-rekey_limit() ->
-    case os:getenv("REKEY_BYTES") of
-        false -> [];
-        Bytes -> [{rekey_limit, list_to_integer(Bytes)}]
-    end.
 
 read_all(Port, Read) ->
     receive
