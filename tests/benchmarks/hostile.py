@@ -483,17 +483,43 @@ def fewDescriptors(count: int) -> bool:
     )
 
 
+def together(count: int) -> bool:
+    """
+    Honest clients of one address, all at once: what it costs them that few of
+    them exchange keys at a time.
+    """
+    server = ServerProcess()
+    idleLogins(server.port, 20)
+    found: dict[int, list[float]] = {4: [], 0: []}
+    for _ in range(10):
+        for limit, seconds in found.items():
+            server.ask("factory", "maxHandshakesPerAddress", limit)
+            started = time.monotonic()
+            threads = [threading.Thread(target=idleLogins, args=(server.port, 1)) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            seconds.append(time.monotonic() - started)
+    server.stop()
+    print(f"{count} honest clients of one address at once, 10 times")
+    limited, free = (statistics.median(found[limit]) for limit in (4, 0))
+    report("all of them, with no limit", f"{1000 * free:.0f} ms", True)
+    return report("all of them, four at a time", f"{1000 * limited:.0f} ms", limited <= 1.25 * free)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hostile", description=__doc__)
     parser.add_argument("total", type=int, nargs="?", default=10_000, help="hostile connections")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--only", choices=("hostile", "slow", "memory", "little", "descriptors"))
+    parser.add_argument("--only", choices=("hostile", "slow", "memory", "little", "descriptors", "together"))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     parts: dict[str, Callable[[], bool]] = {
         "hostile": lambda: hostileHandshakes(options.total, options.seed),
         "slow": lambda: slowLoris(200),
         "memory": lambda: memory(200),
+        "together": lambda: together(50),
         "descriptors": lambda: fewDescriptors(200),
         "little": lambda: littleMemory(options.total // 5, options.seed),
     }

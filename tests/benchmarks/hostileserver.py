@@ -7,6 +7,7 @@ a line, on its standard input, and answers each with a line of JSON:
   - C{state}: what it holds, after the garbage was collected, and what is
     free was given back to the system;
   - C{set NAME VALUE ...}: numbers for attributes of the transport's class;
+  - C{factory NAME VALUE}: a number for an attribute of the factory;
   - C{cpu}: seconds of the processor, and what else can be told without
     opening a file;
   - C{descriptors COUNT}: no more open files than so many;
@@ -96,8 +97,9 @@ class Control(LineOnlyReceiver):
 
     delimiter = b"\n"
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, factory: SSHFactory) -> None:
         self._log = log
+        self._factory = factory
 
     def lineReceived(self, line):
         name, *arguments = line.decode().split()
@@ -126,6 +128,11 @@ class Control(LineOnlyReceiver):
         for name, value in zip(pairs[::2], pairs[1::2], strict=True):
             assert hasattr(Transport, name), name
             setattr(Transport, name, float(value))
+        return {}
+
+    def do_factory(self, name, value):
+        assert hasattr(self._factory, name), name
+        setattr(self._factory, name, int(value))
         return {}
 
     def do_cpu(self):
@@ -162,7 +169,7 @@ def main() -> None:
     factory.maxStartups = None
     port = reactor.listenTCP(0, factory, backlog=1000, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
-    stdio.StandardIO(Control(log))
+    stdio.StandardIO(Control(log, factory))
     reactor.run()
     sys.exit(0)
 
