@@ -311,7 +311,7 @@ class ClientMatrix(Matrix):
         )
 
     async def probe(self) -> Offer:
-        server = self.serve(allowTerrapin=True)
+        server = self.probed = self.serve(allowTerrapin=True)
         finished = await self.peer.runClient(self, server.port, self.userKey(None), SOME_DATA, None)
         self.assertTrue(server.transports, finished.errors)
         payload = server.transports[0].otherKexInitPayload

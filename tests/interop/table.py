@@ -277,6 +277,8 @@ def main(arguments: Sequence[str]) -> int:
     if "--write" in arguments:
         kept = read(CHAPTER.read_text())
         kept.add(verdicts, verdicts.versions)
+        peers = dict.fromkeys(case.peer.name for case in cases())
+        kept.versions = {peer: kept.versions[peer] for peer in peers if peer in kept.versions}
         write(kept)
     return 0
 

@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from conchlite.ssh.keys import Key
+from conchlite.wire.transport import KexInit
 from tests.interop.account import ACCOUNT, makeAccount, withAccount
 from tests.interop.cases import ClientMatrix, ClientPeer, ServerMatrix, ServerPeer
 from tests.interop.daemon import Daemon
@@ -98,3 +99,24 @@ class DropbearOtherKeyTests(ServerMatrix, TestCase):
 @everyAlgorithm()
 class DropbearClientTests(ClientMatrix, TestCase):
     peer = Client()
+
+    async def checkGuess(self, keyExchange: bytes, guessed: bool) -> None:
+        cell = Cell("key exchange", keyExchange.decode(), (("keyExchanges", keyExchange),))
+        await self.tryCell(cell, await self.offer())
+        (transport,) = self.server.transports
+        kexInit = KexInit.unpack(transport.otherKexInitPayload[1:])
+        self.assertTrue(kexInit.firstKexPacketFollows)
+        self.assertEqual(kexInit.kexAlgorithms[0] == keyExchange, guessed)
+
+    def test_guess(self):
+        """
+        dbclient 2022.83 sends the first packet of the key exchange that it
+        prefers at once, and when it guessed right that is taken.
+        """
+        return self.checkGuess(b"curve25519-sha256", True)
+
+    def test_wrongGuess(self):
+        """
+        What it guessed wrong is dropped.
+        """
+        return self.checkGuess(b"ecdh-sha2-nistp256", False)

@@ -94,3 +94,17 @@ class LibsshNISTP521Tests(ServerMatrix, TestCase):
 @everyAlgorithm()
 class LibsshClientTests(ClientMatrix, TestCase):
     peer = ProgramClient(PROGRAM)
+
+
+class LibsshDefaultsTests(ClientMatrix, TestCase):
+    peer = ProgramClient(PROGRAM, {"DEFAULTS_ONLY": "1"})
+
+    async def test_emptyName(self):
+        """
+        What libssh 0.10.6 offers by default ends its list of ciphers with a
+        comma: the empty name is passed over.
+        """
+        await self.offer()
+        (transport,) = self.probed.transports
+        self.assertIn(b"aes128-ctr,\0\0", transport.otherKexInitPayload)
+        self.assertTrue(transport.isAuthenticated)

@@ -1,6 +1,8 @@
 /*
  * libssh: a server and a client, with all that it can do switched on. They are
  * called as contract.py says, with "server" or "client" before the arguments.
+ * With DEFAULTS_ONLY in the environment, the client offers what it has by
+ * default.
  */
 
 #include <arpa/inet.h>
@@ -251,14 +253,16 @@ static int client(char **arguments)
     ssh_options_set(session, SSH_OPTIONS_USER, arguments[3]);
     ssh_options_set(session, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
     ssh_options_set(session, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");
-    ssh_options_set(session, SSH_OPTIONS_KEY_EXCHANGE, KEY_EXCHANGES);
-    ssh_options_set(session, SSH_OPTIONS_HOSTKEYS, SIGNATURES);
-    ssh_options_set(session, SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, SIGNATURES);
-    ssh_options_set(session, SSH_OPTIONS_CIPHERS_C_S, CIPHERS);
-    ssh_options_set(session, SSH_OPTIONS_CIPHERS_S_C, CIPHERS);
-    ssh_options_set(session, SSH_OPTIONS_HMAC_C_S, MACS);
-    ssh_options_set(session, SSH_OPTIONS_HMAC_S_C, MACS);
-    ssh_options_set(session, SSH_OPTIONS_COMPRESSION, "none,zlib@openssh.com,zlib");
+    if (getenv("DEFAULTS_ONLY") == NULL) {
+        ssh_options_set(session, SSH_OPTIONS_KEY_EXCHANGE, KEY_EXCHANGES);
+        ssh_options_set(session, SSH_OPTIONS_HOSTKEYS, SIGNATURES);
+        ssh_options_set(session, SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, SIGNATURES);
+        ssh_options_set(session, SSH_OPTIONS_CIPHERS_C_S, CIPHERS);
+        ssh_options_set(session, SSH_OPTIONS_CIPHERS_S_C, CIPHERS);
+        ssh_options_set(session, SSH_OPTIONS_HMAC_C_S, MACS);
+        ssh_options_set(session, SSH_OPTIONS_HMAC_S_C, MACS);
+        ssh_options_set(session, SSH_OPTIONS_COMPRESSION, "none,zlib@openssh.com,zlib");
+    }
     exchange_keys_often(session);
     if (ssh_connect(session) != SSH_OK)
         die("connect", session);
