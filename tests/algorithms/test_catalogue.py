@@ -304,13 +304,14 @@ class AvailableTests(SynchronousTestCase):
 
         self.without(load)
 
-    def test_probe(self) -> None:
+    def test_probes(self) -> None:
         """
-        The probe believes what C{cryptography} says, and is asked once.
+        The probes believe what C{cryptography} says, and each is asked once.
         """
         from cryptography.exceptions import UnsupportedAlgorithm
 
-        from conchlite.algorithms.kex import mlkem
+        from conchlite.algorithms.kex import curve448, mlkem
+        from conchlite.algorithms.publickeys import ed448
 
         asked = []
 
@@ -321,6 +322,13 @@ class AvailableTests(SynchronousTestCase):
                 raise UnsupportedAlgorithm("not here")
 
         self.patch(mlkem, "MLKEM768PrivateKey", Unsupported)
+        self.patch(mlkem, "MLKEM1024PrivateKey", Unsupported)
+        self.patch(curve448, "X448PrivateKey", Unsupported)
+        self.patch(ed448, "Ed448PrivateKey", Unsupported)
+        lacking = names(
+            "mlkem768x25519-sha256 mlkem768nistp256-sha256 mlkem1024nistp384-sha384 curve448-sha512 ssh-ed448"
+        )
         for _ in range(3):
-            self.assertEqual(catalogue.available((b"mlkem768x25519-sha256",)), ())
-        self.assertEqual(asked, [1])
+            self.assertEqual(catalogue.available((*lacking, b"ssh-ed25519")), (b"ssh-ed25519",))
+        # Two methods share the probe for ML-KEM-768.
+        self.assertEqual(len(asked), 4)

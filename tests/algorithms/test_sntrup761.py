@@ -97,6 +97,21 @@ class KEMTests(SynchronousTestCase):
             expected = hashlib.sha512(b"\0" + kept + changed).digest()[:32]
             self.assertEqual(sntrup761.decapsulate(self.key, bytes(changed)), expected)
 
+    def test_wrongWeight(self) -> None:
+        """
+        Row 36: a ciphertext of a polynomial with more or fewer coefficients
+        than it should have is one of the rejected, even if it was made with
+        the key and would decrypt.
+        """
+        short = [1, -1] * 143 + [0] * 475
+        good = sntrup761._hide(short, self.key.public)
+        accepted = sntrup761._sessionHash(b"\1", sntrup761.encodeSmall(short), good)
+        self.assertEqual(sntrup761.decapsulate(self.key, good), accepted)
+        for other in ([0, *short[1:]], [*short[:286], 1, *short[287:]]):
+            wrong = sntrup761._hide(other, self.key.public)
+            rejected = sntrup761._sessionHash(b"\0", self.key.rejection, wrong)
+            self.assertEqual(sntrup761.decapsulate(self.key, wrong), rejected)
+
     def test_anyBytes(self) -> None:
         """
         All bytes of the right length are a ciphertext and a key.

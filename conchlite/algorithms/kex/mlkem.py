@@ -1,7 +1,6 @@
 """
-C{mlkem768x25519-sha256}, C{mlkem768nistp256-sha256} and
-C{mlkem1024nistp384-sha384}: draft-ietf-sshm-mlkem-hybrid-kex, with ML-KEM of
-FIPS 203 in front of a curve.
+C{mlkem768x25519-sha256}: draft-ietf-sshm-mlkem-hybrid-kex, with ML-KEM of FIPS
+203 in front of X25519.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
 )
 
 from conchlite.algorithms.kex.curve25519 import X25519
-from conchlite.algorithms.kex.ecdh import P256, P384
 from conchlite.algorithms.kex.hybrid import Hybrid
 from conchlite.error import KeyExchangeFailed
 
@@ -82,9 +80,6 @@ class MLKEM:
         return private.decapsulate(ciphertext)
 
 
-_MLKEM768 = MLKEM(MLKEM768PrivateKey.generate, MLKEM768PublicKey.from_public_bytes, 1184, 1088)
-_MLKEM1024 = MLKEM(MLKEM1024PrivateKey.generate, MLKEM1024PublicKey.from_public_bytes, 1568, 1568)
+MLKEM768 = MLKEM(MLKEM768PrivateKey.generate, MLKEM768PublicKey.from_public_bytes, 1184, 1088)
 
-MLKEM768X25519 = Hybrid(_MLKEM768, X25519, "sha256")
-MLKEM768NISTP256 = Hybrid(_MLKEM768, P256, "sha256")
-MLKEM1024NISTP384 = Hybrid(_MLKEM1024, P384, "sha384")
+MLKEM768X25519 = Hybrid(MLKEM768, X25519, "sha256")
