@@ -245,14 +245,21 @@ def main(arguments: Sequence[str]) -> int:
     """
     Run the matrix and print it.
 
-    @param arguments: C{--write} to keep it in the documentation, where peers
-        that are not here stay as they were; else parts of the names of the
-        test cases that are to be run, of which none is all.
+    @param arguments: parts of the names of the test cases that are to be run,
+        of which none is all; with C{--write} what comes out is kept in the
+        documentation, and what it says of peers that did not run stays.
     @return: the exit status.
     """
     wanted = [argument for argument in arguments if argument != "--write"]
-    names = [f"{case.__module__}.{case.__qualname__}" for case in cases()]
-    names = [name for name in names if not wanted or any(part in name for part in wanted)]
+    chosen = {
+        case: case.peer.name
+        for case in cases()
+        if not wanted or any(part in f"{case.__module__}.{case.__qualname__}" for part in wanted)
+    }
+    if "--write" in arguments:
+        # What is kept of a peer is all of it.
+        chosen = {case: case.peer.name for case in cases() if case.peer.name in chosen.values()}
+    names = [f"{case.__module__}.{case.__qualname__}" for case in chosen]
     verdicts = Verdicts()
     # Where the tests leave their files.
     with TemporaryDirectory() as directory, chdir(directory):

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -18,7 +19,7 @@ from conchlite.ssh.keys import Key
 from tests.interop.account import ACCOUNT, chownToAccount, makeAccount, withAccount
 from tests.interop.cases import ClientMatrix, ClientPeer, ServerMatrix, ServerPeer
 from tests.interop.daemon import Daemon
-from tests.interop.matrix import Cell, everyAlgorithm
+from tests.interop.matrix import CELLS, Cell, everyAlgorithm
 from tests.interop.peers import LOCALHOST, Finished, freePort, hostKeys, program, run, userKeys
 
 # In an ACL lsh 2.1 turns the parts of a host around, as those of a DNS name.
@@ -60,6 +61,12 @@ class Server(ServerPeer):
     userKeyType = b"ssh-rsa"
     user = ACCOUNT
 
+    async def _hostKey(self, test, directory: Path) -> Path:
+        """
+        Write the one host key it has.
+        """
+        return _writePrivate(hostKeys()[b"ssh-rsa"], directory / "host")
+
     async def version(self, test) -> str:
         return await _version(test, program("lshd"))
 
@@ -71,13 +78,37 @@ class Server(ServerPeer):
         authorized.write_bytes(expression)
         for path in (home, authorized.parent, authorized):
             chownToAccount(path)
-        hostKey = _writePrivate(hostKeys()[b"ssh-rsa"], directory / "host")
+        hostKey = await self._hostKey(test, directory)
         port = freePort()
         # With --interface before -p, lshd 2.1 binds port 22 and says nothing.
         arguments = [program("lshd"), "-p", str(port), f"--interface={LOCALHOST}", "-h", str(hostKey)]
         arguments += ["--no-password", "--no-pid-file", "-v"]
         daemon = Daemon(reactor, directory)
         return await daemon.start(withAccount(directory, arguments), _seed(directory), port)
+
+
+class DSAServer(Server):
+    """
+    The same with a DSA key, which lsh makes: we have no such keys of our own.
+    """
+
+    async def _hostKey(self, test, directory: Path) -> Path:
+        path = directory / "host"
+        environment = _seed(directory)
+        generate = [program("lsh-keygen"), ["-q", "-a", "dsa"]]
+        made = await run(test, reactor, *generate, environment=environment)
+        assert made.status == 0, made.errors
+        write = [program("lsh-writekey"), ["--server", "-o", str(path)]]
+        written = await run(test, reactor, *write, made.output, environment)
+        assert written.status == 0, written.errors
+        public = path.with_suffix(".pub").read_bytes()
+        exported = await run(test, reactor, program("lsh-export-key"), ["--openssh"], public, environment)
+        assert exported.status == 0, exported.errors
+        self._blob = Key.fromString(exported.output.strip()).blob()
+        return path
+
+    def hostKeyBlobs(self) -> Collection[bytes]:
+        return {self._blob}
 
 
 class Client(ClientPeer):
@@ -101,9 +132,14 @@ class Client(ClientPeer):
         return await run(test, reactor, program("lsh"), arguments, data, environment)
 
 
-@everyAlgorithm()
+@everyAlgorithm([cell for cell in CELLS if cell.forces("signatures") != b"ssh-dss"])
 class LshServerTests(ServerMatrix, TestCase):
     peer = Server()
+
+
+@everyAlgorithm([cell for cell in CELLS if cell.forces("signatures") == b"ssh-dss"])
+class LshDSAServerTests(ServerMatrix, TestCase):
+    peer = DSAServer()
 
 
 @everyAlgorithm()

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -28,7 +30,7 @@ from conchlite.wire.numbers import DISCONNECT_CONNECTION_LOST
 from tests.interop.cases import Offer, ServerMatrix, ServerPeer
 from tests.interop.matrix import CELLS, DATA, MEBIBYTE, PAIRS, Cell, checkEcho, everyAlgorithm, sha256
 from tests.interop.ours import Client, Login, exchangeKeys
-from tests.interop.peers import SSHD, everyOption, program, userKeys, userName, version
+from tests.interop.peers import SSHD, everyOption, program, run, userKeys, userName, version
 
 # How sshd logs that we said goodbye, and how it speaks of trouble.
 _GOODBYE = r"(error: )?Received disconnect from \S+ port \d+:10: user closed connection"
@@ -77,8 +79,30 @@ class _OpenSSH(ServerPeer):
 
     name = "OpenSSH"
 
+    def __init__(self) -> None:
+        self._dsaKey: Path | None = None
+
     async def version(self, test) -> str:
         return "{}.{}".format(*await version(reactor, program("sshd")))
+
+    async def dsaKey(self, test) -> Mapping[str, str]:
+        """
+        The option for a DSA host key, which OpenSSH makes itself, as long as
+        it can: we have no such keys of our own.
+        """
+        if self._dsaKey is None:
+            directory = Path(test.mktemp()).absolute()
+            directory.mkdir(parents=True)
+            self._dsaKey = directory / "dsa"
+            arguments = ["-q", "-N", "", "-t", "dsa", "-f", str(self._dsaKey)]
+            await run(test, reactor, program("ssh-keygen"), arguments)
+        return {"HostKey": str(self._dsaKey)} if self._dsaKey.exists() else {}
+
+    def hostKeyBlobs(self) -> Collection[bytes]:
+        blobs = set(super().hostKeyBlobs())
+        if self._dsaKey is not None and self._dsaKey.exists():
+            blobs.add(Key.fromFile(str(self._dsaKey) + ".pub").blob())
+        return blobs
 
 
 @everyAlgorithm((*CELLS, *PAIRS))
@@ -90,7 +114,8 @@ class MatrixTests(ServerMatrix, SSHDTestCase):
     peer = _OpenSSH()
 
     async def port(self) -> int:
-        self.sshd = await SSHD.start(self, reactor, **await everyOption(reactor))
+        options = {**await everyOption(reactor), **await self.peer.dsaKey(self)}
+        self.sshd = await SSHD.start(self, reactor, **options)
         return self.sshd.port
 
     async def tryCell(self, cell: Cell, offer: Offer) -> None:
