@@ -120,7 +120,7 @@ class Daemon:
 
 class Stage:
     """
-    Whose server runs now, and what is known about it.
+    Whose server runs now.
     """
 
     def __init__(self) -> None:
