@@ -149,6 +149,9 @@ async def version(reactor, path: str) -> tuple[int, int]:
     return _versions[path]
 
 
+_options: dict[tuple[str, ...], dict[str, str]] = {}
+
+
 async def everyOption(reactor, ssh: Sequence[str] = ()) -> dict[str, str]:
     """
     The options of ssh_config(5) and sshd_config(5) that switch on every
@@ -157,6 +160,8 @@ async def everyOption(reactor, ssh: Sequence[str] = ()) -> dict[str, str]:
     @param ssh: the command that is asked, if it is not this system's ssh.
     """
     path, *arguments = ssh or [program("ssh")]
+    if tuple(ssh) in _options:
+        return _options[tuple(ssh)]
     environment = {"PATH": SERVER_PATH}
     # Of signatures, it lists those with certificates and with a token too,
     # which a server without such a key leaves out.
@@ -173,6 +178,7 @@ async def everyOption(reactor, ssh: Sequence[str] = ()) -> dict[str, str]:
             path, [*arguments, "-Q", question], environment, reactor=reactor
         )
         options[option] = ",".join(answer.decode("ascii").split())
+    _options[tuple(ssh)] = options
     return options
 
 
