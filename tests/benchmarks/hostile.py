@@ -190,7 +190,7 @@ def idleLogins(port: int, count: int) -> list[float]:
 
 
 def report(name: str, value: str, good: bool) -> bool:
-    print(f"  {name:58} {value:>22}  {'ok' if good else 'TOO MUCH'}", flush=True)
+    print(f"  {name:58} {value:>22}  {'ok' if good else 'NOT REACHED'}", flush=True)
     return good
 
 

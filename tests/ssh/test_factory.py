@@ -200,6 +200,7 @@ class MaxStartupsTests(SynchronousTestCase):
         self.crowd.connectMany(3)
         with capturedLogs() as logged:
             self.factory.stopFactory()
+            self.factory.stopFactory()
         self.assertEqual([2], [event["count"] for event in logged])
 
 

@@ -76,7 +76,7 @@ class SlowClient:
         """
         end = End(Role.CLIENT, FAST)
         end.start()
-        while end.layer.negotiated is None:
+        for _ in range(4):
             self.send(end.take())
             said = self.tcp.value()
             self.tcp.clear()
@@ -333,7 +333,9 @@ class StalledPeerTests(SynchronousTestCase):
             return waiting[-1]
 
         channel.requestReceived = later
-        while link.server.closeReason is None:
+        for _ in range(300):
+            if link.server.closeReason is not None:
+                break
             for _ in range(60):
                 link.client.sendPacket(numbers.MSG_CHANNEL_REQUEST, bytes(4) + packString(b"later") + b"\x01")
             link.server.dataReceived(link.clientIO.getOutBuffer())
