@@ -20,6 +20,7 @@ from tests.interop import (
     test_go,
     test_openssh_server,
     test_paramiko,
+    test_putty,
 )
 from tests.interop.cases import ClientMatrix, ClientPeer, ServerMatrix
 from tests.interop.matrix import DATA, Cell, checkEcho, sha256
@@ -158,7 +159,8 @@ class OpenSSHClientTests(TheirExchanges, ClientFaults, TestCase):
     peer = _OpenSSH()
 
 
-# Dropbear and dbclient exchange keys after a GiB, and nobody can tell them to do it earlier.
+# Dropbear, dbclient and plink exchange keys after a GiB, and no option of theirs
+# says that they should do it earlier.
 
 
 class DropbearServerTests(ServerFaults, TestCase):
@@ -167,6 +169,10 @@ class DropbearServerTests(ServerFaults, TestCase):
 
 class DropbearClientTests(ClientFaults, TestCase):
     peer = test_dropbear.DropbearClientTests.peer
+
+
+class PuTTYClientTests(ClientFaults, TestCase):
+    peer = test_putty.PuTTYClientTests.peer
 
 
 # Twisted Conch begins none.
