@@ -260,13 +260,24 @@ class Machine(RuleBasedStateMachine):
         window=st.sampled_from((1, 300, 5000, 70_000)),
         packet=st.sampled_from((256, 1000, 32768)),
         rekeyBytes=st.sampled_from((3000, 50_000, 2**30)),
+        channels=st.integers(1, 4),
         fault=st.sampled_from((None, None, "flip", "flip", "drop", "duplicate", "cut")),
     )
     def begin(
-        self, mode: str, capacity: int, window: int, packet: int, rekeyBytes: int, fault: str | None
+        self,
+        mode: str,
+        capacity: int,
+        window: int,
+        packet: int,
+        rekeyBytes: int,
+        channels: int,
+        fault: str | None,
     ) -> None:
         self.world = World(mode, capacity, (window, packet), rekeyBytes)
         self.fault = fault
+        for n in range(channels):
+            self.open(n % 2)
+        self.world.network.drain()
 
     def _channel(self, pick: int) -> Tracked | None:
         channels = [c for c in self.world.channels if not c.wasClosed and c.failed is None]
@@ -293,6 +304,8 @@ class Machine(RuleBasedStateMachine):
             self._write(channel, size, kind)
 
     def _write(self, channel: Tracked, size: int, kind: int) -> None:
+        # A window of one byte makes a packet of every byte.
+        size = min(size, 50 * self.world.windows[0])
         data = random.Random(size + Machine.steps).randbytes(size)
         if not channel.outgoing.ended and not self._over(channel):
             channel.outgoing.wrote(kind, data)
@@ -355,6 +368,34 @@ class Machine(RuleBasedStateMachine):
     @rule(side=_SIDES)
     def renewKeys(self, side: int) -> None:
         self.world.network.ends[side].protocol.renewKeys()
+
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def several(self, seed: int) -> None:
+        """
+        Left to itself, Hypothesis leaves out most of the rules in each
+        example, and so most of what they do to each other.
+        """
+        chance = random.Random(seed)
+        for _ in range(8):
+            side, pick = chance.randrange(2), chance.randrange(31)
+            size = chance.choice((1, 100, 255, 1000, 40_000))
+            match chance.randrange(16):
+                case 0 | 1 | 2 | 3:
+                    self.write(pick, size, chance.choice((0, 0, _STDERR)))
+                case 4:
+                    self.read(pick, chance.random() < 0.5)
+                case 5:
+                    self.renewKeys(side)
+                case 6:
+                    self.request(pick, chance.choice((b"yes", b"no", b"later")), True)
+                case 7:
+                    self.ask(side, chance.choice((b"echo", b"unknown")), True)
+                case 8:
+                    self.adjust(pick, size)
+                case 9:
+                    chance.choice((self.open, self.end, self.close, self.abort))(pick % 2)
+                case _:
+                    self.deliver(side, size)
 
     # What the link does.
 
