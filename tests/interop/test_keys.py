@@ -121,7 +121,8 @@ class SSHKeygenTests(SynchronousTestCase):
                     + packUInt32(1)
                     + b"".join(map(packString, (blob, namespace, reserved, hashName)))
                 )
-                self.assertTrue(self.verifies(signers, parts + ours))
+                # PROTOCOL.sshsig: an RSA signature is one with SHA-2.
+                self.assertEqual(self.verifies(signers, parts + ours), algorithm != b"ssh-rsa")
                 ours = packString(key.sign(covered + b"x", algorithm))
                 self.assertFalse(self.verifies(signers, parts + ours))
 
