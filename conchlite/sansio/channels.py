@@ -124,8 +124,12 @@ SENT: dict[ChannelState, _Row] = {
     _S.EOF_BOTH: _sending(_S.EOF_BOTH, _S.CLOSE_SENT_AFTER_EOF, None),
     _S.CLOSE_SENT: {},
     _S.CLOSE_SENT_AFTER_EOF: {},
-    # The peer listens no more: there is nothing left to say.
-    _S.CLOSE_RECEIVED: {numbers.MSG_CHANNEL_CLOSE: _S.CLOSED},
+    # The peer takes no more data, but until our CLOSE comes it may want to know
+    # how a program ended.
+    _S.CLOSE_RECEIVED: {
+        numbers.MSG_CHANNEL_REQUEST: _S.CLOSE_RECEIVED,
+        numbers.MSG_CHANNEL_CLOSE: _S.CLOSED,
+    },
     _S.CLOSED: {},
 }
 

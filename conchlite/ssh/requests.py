@@ -137,7 +137,10 @@ class Requests(SSHService):
             raise UsageError(f"{channel} is not open yet")
         if channel.localClosed:
             return None
-        if not life.maySend(numbers.MSG_CHANNEL_REQUEST):
+        # A peer that has closed answers nothing more.
+        if not life.maySend(numbers.MSG_CHANNEL_REQUEST) or (
+            wantReply and life.state is ChannelState.CLOSE_RECEIVED
+        ):
             return fail(ChannelClosed("Channel closed.")) if wantReply else None
         deferred: Deferred[str] | None = None
         if wantReply:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from conchlite.interfaces import (
@@ -75,6 +76,9 @@ class SSHSession(SSHChannel):
     name: Text = b"session"
     #: When the program has ended, nobody is left to take what the user sends.
     closeGrace = 0
+    #: Seconds that a process has, from the end of its output to its own, to
+    #: have its exit status sent to a user who has closed the session meanwhile.
+    exitGrace: float = 2
 
     session: ISession | None = None
     client: SSHSessionProcessProtocol | None = None
@@ -82,6 +86,7 @@ class SSHSession(SSHChannel):
     _machineClass = _SessionMachine
     _programWanted = False
     _programRuns = False
+    _givingUp: IDelayedCall | None = None
 
     def _adapted(self) -> ISession | None:
         if self.session is None:
@@ -228,10 +233,24 @@ class SSHSession(SSHChannel):
         elif self.client is not None:
             self.client.inputEnded()
 
+    def closeReceived(self) -> None:
+        """
+        The user has closed the session, and so does this side; but if he did
+        so on the end of a process's output, as programs do that have called
+        C{loseConnection}, he is told first how the process ended.
+        """
+        clock = self.conn.transport.clock
+        if self.client is not None and self.client.ending and clock is not None and self.exitGrace:
+            self._givingUp = clock.callLater(self.exitGrace, self.loseConnection)
+        else:
+            super().closeReceived()
+
     def closed(self) -> None:
         """
         The session is over, and the program too.
         """
+        if self._givingUp is not None and self._givingUp.active():
+            self._givingUp.cancel()
         try:
             if self.client is not None:
                 self.client.sessionClosed()

@@ -199,6 +199,14 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
             self._exitSent = True
             self.session.conn.sendRequest(self.session, requestType, data)
 
+    @property
+    def ending(self) -> bool:
+        """
+        Whether a process has closed its outputs, so that its end, and how it
+        ended, should follow at once.
+        """
+        return self._isProcess and self._openOutputs == 0 and not self.ended.called
+
     def userGone(self) -> None:
         """
         The user has closed the session. A process gets what he had sent, which

@@ -114,7 +114,8 @@ class SSHKeygenTests(SynchronousTestCase):
             key.public().verifyStrictly(signature, covered, key.supportedSignatureAlgorithms()[0])
 
             signers = self.write(b"me " + key.public().toString("openssh"))
-            for algorithm in key.supportedSignatureAlgorithms():
+            # ssh-keygen takes no SHA-1.
+            for algorithm in set(key.supportedSignatureAlgorithms()) - {b"ssh-rsa"}:
                 ours = packString(key.sign(covered, algorithm))
                 parts = (
                     b"SSHSIG"

@@ -117,7 +117,7 @@ class ChannelLifeTests(SynchronousTestCase):
             S.EOF_BOTH: ANY_TIME | {MSG_CHANNEL_CLOSE},
             S.CLOSE_SENT: set(),
             S.CLOSE_SENT_AFTER_EOF: set(),
-            S.CLOSE_RECEIVED: {MSG_CHANNEL_CLOSE},
+            S.CLOSE_RECEIVED: {MSG_CHANNEL_REQUEST, MSG_CHANNEL_CLOSE},
             S.CLOSED: set(),
         }
         for state in S:

@@ -166,6 +166,10 @@ class ChannelRequestTests(SynchronousTestCase):
         self.assertIsNone(self.ask("late"))
 
     def test_peerClosed(self) -> None:
+        """
+        A peer that has closed answers nothing, but may be told something.
+        """
+
         class Stubborn(Recorder):
             def closeReceived(self) -> None:
                 pass
@@ -174,8 +178,9 @@ class ChannelRequestTests(SynchronousTestCase):
         openPair(self.link, client)[1].abortConnection()
         self.link.pump()
         self.failureResultOf(self.conn.sendRequest(client, "x", b"", wantReply=True), ChannelClosed)
-        self.assertIsNone(self.conn.sendRequest(client, "x", b""))
         self.assertEqual(0, self.link.pump())
+        self.assertIsNone(self.conn.sendRequest(client, "x", b""))
+        self.assertEqual(1, self.link.pump())
 
     def test_unasked(self) -> None:
         """

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from conchlite.error import ChannelClosed
 from conchlite.ssh import session
 from conchlite.ssh.common import NS
 from conchlite.ssh.session import SSHSessionProcessProtocol
@@ -166,6 +167,56 @@ class ProcessProtocolTests(SessionTestCase):
         self.proto.outReceived(b"to nobody")
         self.proto.processEnded(Failure(ProcessDone(0)))
         self.assertEqual(0, self.link.pump())
+
+    def closeOnEOF(self) -> None:
+        """
+        The user closes on the end of the output, before the process is known
+        to have ended.
+        """
+        self.client.loseConnection()
+        self.link.pump()
+        self.proto.outConnectionLost()
+        self.proto.errConnectionLost()
+        self.link.pump()
+        self.assertNotIn("closed", self.client.events)
+
+    def test_statusBehindTheUsersClose(self) -> None:
+        """
+        A user who closes on the end of the output is told how the process
+        ended, which is noticed a moment later.
+        """
+        self.closeOnEOF()
+        self.proto.processEnded(Failure(ProcessTerminated(signal=signal.SIGKILL)))
+        self.link.pump()
+        self.assertEqual(b"KILL", self.client.exitSignal.signalName)
+        self.assertEqual("closed", self.client.events[-1])
+        self.assertEqual("closed", self.made.calls[-1])
+        self.assertEqual([], self.link.clock.getDelayedCalls())
+
+    def test_outputThatEndsLongBeforeTheProcess(self) -> None:
+        self.closeOnEOF()
+        self.link.clock.advance(self.server.exitGrace)
+        self.link.pump()
+        self.assertEqual("closed", self.client.events[-1])
+        self.assertEqual("closed", self.made.calls[-1])
+        self.proto.processEnded(Failure(ProcessDone(0)))
+        self.assertEqual(0, self.link.pump())
+
+    def test_lostWhileTheStatusIsAwaited(self) -> None:
+        self.closeOnEOF()
+        self.link.server.service.serviceStopped()
+        self.assertEqual("closed", self.made.calls[-1])
+        self.assertEqual(
+            0, len([c for c in self.link.clock.getDelayedCalls() if c.func == self.server.loseConnection])
+        )
+
+    def test_noRequestsBehindThePeersClose(self) -> None:
+        """
+        Nothing is asked of a peer that has closed: it would not answer.
+        """
+        self.closeOnEOF()
+        asked = self.server.conn.sendRequest(self.server, "any", b"", wantReply=True)
+        self.failureResultOf(asked, ChannelClosed)
 
     def test_noDataBehindTheEnd(self) -> None:
         self.proto.outConnectionLost()
