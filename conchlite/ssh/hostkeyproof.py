@@ -6,8 +6,8 @@ After the login a server announces all its keys (C{hostkeys-00@openssh.com}).
 A client that wants to know them asks for proof that the server owns them
 (C{hostkeys-prove-00@openssh.com}): a signature of each over this session's
 identifier. Before that an announcement is worth nothing: a server could name
-keys of others, and so have clients believe them of it. So keys can be replaced by better ones, or by the next
-ones, without anybody being asked to believe something.
+keys of others, and so have clients believe them of it. With it a key can be
+replaced by a better one without anybody being asked to believe something.
 """
 
 from __future__ import annotations
