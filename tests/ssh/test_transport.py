@@ -810,6 +810,22 @@ class EndTests(SynchronousTestCase):
         self.assertTrue(tcp.disconnecting)
         self.assertIsInstance(client.closeReason.value, BadVersion)
 
+    def test_versionsOfEachRole(self) -> None:
+        """
+        Row 3: a server speaks 2.0 alone; a client takes 1.99 for it too.
+        """
+        for make, version, good in (
+            (Client, b"1.99", True),
+            (Client, b"2.0", True),
+            (Client, b"1.5", False),
+            (lambda: ServerFactory().buildProtocol(None), b"1.99", False),
+            (lambda: ServerFactory().buildProtocol(None), b"2.0", True),
+        ):
+            end: Any = make()
+            end.makeConnection(StringTransport())
+            end.dataReceived(b"SSH-" + version + b"-peer\r\n")
+            self.assertEqual(good, end.closeReason is None, (end, version))
+
     def test_peerTextIsSafe(self) -> None:
         """
         Row 130: the text of a DISCONNECT is escaped.
