@@ -102,7 +102,7 @@ MAXIMUM_WAITING = 64 * 1024
 #: closed, which percentage of them then, and from which number on all.
 STARTUPS = (10, 30, 100)
 
-#: The most connections of one address in their first exchange of keys.
+#: The most of these of one address that exchange keys at a time.
 HANDSHAKES_PER_ADDRESS = 4
 
 #: The most bytes that a peer may send until the login is done.

@@ -9,10 +9,10 @@ a share is closed at once, which grows with the number of those that have not
 logged in. A flood is thinned out, and an honest client gets in when it tries
 again.
 
-In the first exchange of keys, by address: of one address a few connections
-have their turn. The next ones wait for theirs; nothing is read from them and
-nothing sent to them until it comes. Nobody is refused by that, but who asks
-for key exchanges only to make us work (CVE-2002-20001) does not get the
+In the exchanges of keys before the login, by address: of one address a few
+connections have their turn. The next ones wait for theirs; nothing is read from
+them and nothing sent to them until it comes. Nobody is refused by that, but who
+asks for key exchanges only to make us work (CVE-2002-20001) does not get the
 processor to himself.
 """
 

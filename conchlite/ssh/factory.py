@@ -48,8 +48,8 @@ class SSHFactory(Factory):
         ones are closed with the probability of the second, in percent, which
         grows to a certainty at the third. L{None} for no limit.
     @ivar maxHandshakesPerAddress: how many connections of one address (of an
-        IPv6 network of 64 bits) may be in their first exchange of keys; those
-        behind them wait. 0 for no limit.
+        IPv6 network of 64 bits) may exchange keys at a time, before the
+        login; those behind them wait. 0 for no limit.
     @ivar randomBytes: what decides by lot.
     @ivar clock: what the transports' timers run on; L{None} for the reactor
         that each connection has.

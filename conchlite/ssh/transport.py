@@ -259,6 +259,27 @@ class SSHServerTransport(SSHTransportBase):
         if not self._closing:
             self._begin()
 
+    def ssh_KEXINIT(self, packet: bytes) -> None:
+        """
+        The client begins a key exchange, or answers ours. Before the login
+        another one takes its turn as the first did: it costs us as much.
+        """
+        itsTurn = None
+        begun = bool(self.sessionID) and not self._layer.kexInitSent
+        if self._admission is not None and begun and not self._authenticated:
+            itsTurn = self._admission.turn(self)
+        if itsTurn is None:
+            super().ssh_KEXINIT(packet)
+        else:
+            self.pauseWhile(itsTurn.addCallback(self._cbTurnAgain, packet))
+
+    def _cbTurnAgain(self, ignored: None, packet: bytes) -> None:
+        if not self._closing:
+            try:
+                super().ssh_KEXINIT(packet)
+            except PeerError as error:
+                self.failProtocol(error)
+
     def _loggedIn(self) -> None:
         if self._admission is not None:
             self._admission.loggedIn(self)

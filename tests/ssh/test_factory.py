@@ -18,7 +18,7 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import ConnectionEnded, LoginTimedOut
+from conchlite.error import ConnectionEnded, LoginTimedOut, MalformedMessage
 from conchlite.limits import HANDSHAKE_SECONDS, LOGIN_SECONDS, STARTUPS
 from conchlite.ssh.admission import addressGroup
 from conchlite.ssh.factory import SSHFactory
@@ -338,6 +338,66 @@ class HandshakesTests(SynchronousTestCase):
                 break
         self.assertEqual([1] * 50, [link.client.secure for link in links])
         self.assertTrue(all(link.server.isEncrypted("both") for link in links))
+
+    def links(self, count: int) -> list[Link]:
+        """
+        Clients of one address that have exchanged keys, and not logged in.
+        """
+        links = [Link(Client(), self.factory) for _ in range(count)]
+        for link in links:
+            link.serverIO.peerAddress = address()
+            link.secure()
+        return links
+
+    def test_again(self) -> None:
+        """
+        Row 32: before the login a further exchange of keys has to wait for its
+        turn like the first, so that it is no way around the limit.
+        """
+        links = self.links(7)
+        for link in links:
+            link.client.sendKexInit()
+            # KEXINIT arrives, its answer does not.
+            link.server.dataReceived(link.clientIO.getOutBuffer())
+        self.assertEqual([True] * 4 + [False] * 3, [link.server._layer.exchanging for link in links])
+        # Whose turn comes goes on with what has come meanwhile.
+        for link in links[4:]:
+            link.client.sendIgnore(b"")
+        links[5].clientIO.abortConnection()
+        for _ in range(3):
+            for link in links:
+                link.flush()
+        for link in links[:5] + links[6:]:
+            self.assertEqual((0, None), (link.server._holds, link.server.closeReason))
+            self.assertFalse(link.server._layer.exchanging or link.client._layer.exchanging)
+        self.assertEqual({}, self.factory.admission._groups)
+
+    def test_againBadly(self) -> None:
+        """
+        Who has waited for his turn and then has nothing good to say is refused
+        as without a wait.
+        """
+        links = self.links(5)
+        for link in links[:4]:
+            link.client.sendKexInit()
+            link.server.dataReceived(link.clientIO.getOutBuffer())
+        links[4].client._layer.send([(b"\x14rubbish",)])
+        links[4].client._flush()
+        links[4].flush()
+        self.assertIsNone(links[4].server.closeReason)
+        links[0].flush()
+        self.assertIsInstance(links[4].server.closeReason.value, MalformedMessage)
+
+    def test_againAsUser(self) -> None:
+        """
+        Who has logged in does not wait, and takes no turn from others.
+        """
+        links = self.links(6)
+        for link in links:
+            link.server.isAuthenticated = link.client.isAuthenticated = True
+            link.client.sendKexInit()
+            link.server.dataReceived(link.clientIO.getOutBuffer())
+        self.assertTrue(all(link.server._layer.exchanging for link in links))
 
     def test_nothingIsLeft(self) -> None:
         """
