@@ -12,6 +12,8 @@ import functools
 import tempfile
 from collections.abc import Callable, Sequence
 
+from twisted.logger import LogEvent, globalLogPublisher
+
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Opener, Sealer
 from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
@@ -28,6 +30,7 @@ from conchlite.wire import connection, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packUInt32
 from tests.sansio.pairs import End
+from tests.ssh.channels import Recorder, joined, openPair
 
 _MAC = b"\x33" * 64
 _CIPHERS = {
@@ -182,6 +185,37 @@ def exchange(role: Role, data: bytes) -> None:
         assert isinstance(error, PeerError), error
 
 
+def converse(data: bytes) -> None:
+    """
+    The connection service of a server, with a channel that the client has
+    opened and one that the server is opening: messages, each with its number,
+    a byte of length and what follows the number.
+    """
+    link = joined()
+    openPair(link)
+    target = link.server
+    target.service.openChannel(Recorder())
+    problems: list[LogEvent] = []
+
+    def observe(event: LogEvent) -> None:
+        if "log_failure" in event:
+            problems.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        while len(data) > 1:
+            size = data[1]
+            target.receive(data[0], data[2 : 2 + size])
+            data = data[2 + size :]
+        link.lose()
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert target.closeReason is not None
+    assert isinstance(target.closeReason.value, ConchError), target.closeReason
+    assert not problems, problems
+    assert link.clock.getDelayedCalls() == []
+
+
 def parsePublicKey(data: bytes) -> None:
     """
     A public key blob.
@@ -305,6 +339,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "userauth": functools.partial(parse, _declared(userauth, Structure)),
     "connection": functools.partial(parse, _declared(connection, Structure)),
     "data": parseByHand,
+    "channels": converse,
     "terminal": parseTerminal,
     "compression": inflate,
     "publickey": parsePublicKey,
