@@ -283,7 +283,12 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
     def _release(self, result: _T) -> _T:
         self._holds -= 1
         if not self._holds:
-            self._parse()
+            try:
+                self._parse()
+            except Exception as error:  # noqa: BLE001  a defect, which the reactor does not see here
+                self._log.failure("handling what {peer} sent failed", peer=self._peerText())
+                defect = ConchError(f"handling what the peer sent failed: {safe(str(error))}", Failure())
+                self.end(defect, numbers.DISCONNECT_BY_APPLICATION, b"internal error")
             if not self._closing:
                 self._pauseOrResumeTCP()
         return result

@@ -642,6 +642,25 @@ class PauseTests(SynchronousTestCase):
         self.assertEqual(["pause", "resume"], paused)
         self.assertEqual(4, sum(call[0] == 62 for call in service.calls))
 
+    def test_defectBehindThePause(self) -> None:
+        """
+        A defect of the program in what is read behind a pause ends the
+        connection, as the reactor would end it if there had been none: nobody
+        is left with one on which no one reads.
+        """
+        link, service, deferred = self.paused()
+        for _ in range(4):
+            link.server.sendPacket(62, bytes(30_000))
+            link.flush()
+        service.packetReceived = lambda number, packet: 1 // 0
+        deferred.callback(None)
+        self.successResultOf(deferred)
+        link.flush()
+        self.assertIsInstance(link.client.closeReason.value, ConchError)
+        self.assertEqual([(11, b"internal error")], link.server.errors)
+        self.assertEqual("stopped", service.calls[-1])
+        self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
+
 
 class EndTests(SynchronousTestCase):
     def test_loseConnection(self) -> None:
