@@ -23,9 +23,9 @@ MAXIMUM_OTHER_BYTES = 64 * 1024
 
 # Packets: conchlite.sansio.packets.
 
-#: The least that packet_length may be: 12 makes the 16 bytes of RFC 4253 section
-#: 6. Where the length is not encrypted with the rest, OpenSSH counts without it,
-#: and sends 8 with chacha20-poly1305; there it is one block.
+#: The least that packet_length may be: 12 makes the 16 bytes of RFC 4253
+#: section 6. Where the length is not encrypted with the rest, OpenSSH counts
+#: without it, and sends 8 with chacha20-poly1305; there it is one block.
 MINIMUM_PACKET_LENGTH = 12
 
 #: The most that packet_length may be.
@@ -66,11 +66,11 @@ MAXIMUM_HOST_KEYS = 32
 #: How often a client may ask for proofs of them.
 MAXIMUM_PROOF_REQUESTS = 4
 
+# How long keys last, and new ones that a peer asks for: conchlite.sansio.rekeying.
+
 #: The most packets under one key, in each direction; new keys are due with
 #: half as many.
 MAXIMUM_PACKETS_PER_KEY = 2**31
-
-# The exchange of keys, begun by a peer: conchlite.sansio.rekeying.
 
 #: The most re-exchanges with little between them that a peer may begin
 #: without being counted.

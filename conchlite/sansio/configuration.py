@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+#: What judges a signature: it takes the algorithm, the host key, the signature
+#: and the data, and raises if the signature is not to be believed.
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
 
 
@@ -17,14 +19,13 @@ class Configuration:
 
     @ivar version: our identification line, without its end.
     @ivar supportedVersions: the protocol versions that a peer may speak.
-    @ivar verifySignature: takes the algorithm, the host key, the signature
-        and the data; raises if the signature is not to be believed.
+    @ivar verifySignature: what judges the server's signature.
     @ivar hostKeys: on a server, signature algorithm to host key blob.
     @ivar extensions: what our EXT_INFO says; on a server.
     @ivar groups: on a server, what a group exchange chooses from: the bits of
         the prime to pairs of generator and prime.
-    @ivar allowTerrapin: use what L{conchlite.sansio.negotiation.checkStrictness}
-        refuses.
+    @ivar allowTerrapin: use what
+        L{conchlite.sansio.negotiation.checkStrictness} refuses.
     """
 
     version: bytes

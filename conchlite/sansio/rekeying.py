@@ -46,8 +46,10 @@ class KeyWear:
 
     def checked(self, *packets: int) -> bool:
         """
+        Keys that are worn: see that they are no more than that.
+
         @param packets: how many packets each key has protected.
-        @return: True: the keys are worn, but no more than that.
+        @return: True, for new keys are due.
         @raise KeysWornOut: it was time for new ones long ago. So no sequence
             number comes twice under one key, and AES-GCM is not invoked more
             often than NIST SP 800-38D allows.

@@ -12,7 +12,7 @@ replaced by a better one without anybody being asked to believe something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from conchlite.error import BadSignature, ConchError, MalformedMessage, PeerError, safe
 from conchlite.limits import MAXIMUM_HOST_KEYS, MAXIMUM_PROOF_REQUESTS
+from conchlite.sansio.configuration import VerifySignature
 from conchlite.wire.connection import HostKeyProof, HostKeyProofs, HostKeys
 from conchlite.wire.kex import SignatureBlob
 
@@ -32,10 +33,6 @@ ANNOUNCEMENT = b"hostkeys-00@openssh.com"
 PROOF = b"hostkeys-prove-00@openssh.com"
 
 _log = Logger()
-
-#: What a signature is asked of: algorithm, host key, signature, data. It
-#: raises if the signature is not good.
-VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
 
 
 def signedData(sessionID: bytes, hostKey: bytes) -> bytes:
