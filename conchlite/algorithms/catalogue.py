@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -301,11 +301,25 @@ def keyExchange(name: bytes) -> KeyExchangeMethod | GroupExchange:
     return cast("KeyExchangeMethod | GroupExchange", _find(_KEY_EXCHANGES, "key exchange", name))
 
 
+def keyExchanges() -> tuple[bytes, ...]:
+    """
+    The names of all key exchange methods.
+    """
+    return tuple(_KEY_EXCHANGES)
+
+
 def cipher(name: bytes) -> Cipher:
     """
     @raise UsageError: there is no such cipher.
     """
     return cast(Cipher, _find(_CIPHERS, "cipher", name))
+
+
+def ciphers() -> tuple[bytes, ...]:
+    """
+    The names of all ciphers.
+    """
+    return tuple(_CIPHERS)
 
 
 def mac(name: bytes) -> MAC:
@@ -315,17 +329,24 @@ def mac(name: bytes) -> MAC:
     return cast(MAC, _find(_MACS, "MAC", name))
 
 
+def macs() -> tuple[bytes, ...]:
+    """
+    The names of all MACs.
+    """
+    return tuple(_MACS)
+
+
 def known(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
     """
     Those of C{names} that could be used here, the most preferred first.
 
     @param family: an attribute of L{AlgorithmSet}.
     """
-    tables: dict[str, Iterable[bytes]] = {
-        "keyExchanges": available(tuple(_KEY_EXCHANGES)),
-        "signatures": (*_KEY_TYPE_OF_SIGNATURE, *_KEY_TYPES),
-        "ciphers": _CIPHERS,
-        "macs": _MACS,
+    tables = {
+        "keyExchanges": available(keyExchanges()),
+        "signatures": available((*_KEY_TYPE_OF_SIGNATURE, *_KEY_TYPES)),
+        "ciphers": ciphers(),
+        "macs": macs(),
         "compressions": compressions(),
     }
     ordered = dict.fromkeys((*getattr(LEGACY, family), *tables[family]))

@@ -34,19 +34,17 @@ def _everything() -> AlgorithmSet:
     def all(preferred: tuple[bytes, ...], others: Collection[bytes]) -> tuple[bytes, ...]:
         return tuple(dict.fromkeys((*preferred, *others)))
 
-    # What is not offered by anybody's default is only in the tables.
-    keyExchanges = catalogue._KEY_EXCHANGES
     signatures = [
         algorithm
         for name in catalogue.keyTypes()
         for algorithm in catalogue.keyType(name).signatureAlgorithms
     ]
     return AlgorithmSet(
-        all(CLIENT_DEFAULT.keyExchanges, keyExchanges),
+        all(CLIENT_DEFAULT.keyExchanges, catalogue.keyExchanges()),
         all(CLIENT_DEFAULT.signatures, signatures),
-        all(CLIENT_DEFAULT.ciphers, catalogue._CIPHERS),
-        all(CLIENT_DEFAULT.macs, catalogue._MACS),
-        all(CLIENT_DEFAULT.compressions, getattr(catalogue, "_COMPRESSIONS", ())),
+        all(CLIENT_DEFAULT.ciphers, catalogue.ciphers()),
+        all(CLIENT_DEFAULT.macs, catalogue.macs()),
+        all(CLIENT_DEFAULT.compressions, catalogue.compressions()),
     )
 
 

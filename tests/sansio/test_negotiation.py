@@ -228,6 +228,16 @@ class NegotiateTests(SynchronousTestCase):
             self.assertEqual("", error.advice)
             self.assertTrue(str(error).endswith(theirs[-1].decode()))
 
+    def test_adviceOfWhatCannotBeDone(self) -> None:
+        """
+        What the installed C{cryptography} cannot do is no advice.
+        """
+        self.patch(catalogue, "available", lambda names: tuple(name for name in names if b"448" not in name))
+        for family, name in (("keyExchanges", b"curve448-sha512"), ("signatures", b"ssh-ed448")):
+            ours, others = clientOffer(**{family: (b"x",)}), serverOffer(**{family: (name,)})
+            error = self.assertRaises(NoCommonAlgorithm, negotiate, Role.CLIENT, ours, others, True)
+            self.assertEqual("", error.advice)
+
     def test_guesses(self) -> None:
         """
         Row 26: a guess is wrong if the method or the host key is.
