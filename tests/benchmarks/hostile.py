@@ -37,7 +37,7 @@ LIMIT_GROWTH = 8 * 2**20
 LIMIT_UNAUTHENTICATED = 256 * 1024
 MEMORY_MIB = 64
 
-#: The stages of a slow client, faults.md F6.
+#: The stages of a slow client.
 SLOW = ("nothing", "halfVersion", "kexInitOnly", "securedOnly", "loginOnly")
 
 
@@ -73,7 +73,12 @@ class ServerProcess:
 
     def stop(self) -> None:
         self._input.close()
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._output.close()
 
 
 class Rotation:
@@ -148,7 +153,7 @@ class Rotation:
             self.counts[kind.__name__] += 1
 
     def _leave(self, peer: Peer, index: int) -> None:
-        # Not a divisor of the number of kinds, so that each kind ends each way.
+        # Another one in each round of the kinds, so that each kind ends each way.
         manner = index // len(KINDS) % 4
         if manner == 0:
             peer.reset()
@@ -196,7 +201,7 @@ def report(name: str, value: str, good: bool) -> bool:
 
 def hostileHandshakes(total: int, seed: int) -> bool:
     """
-    faults.md F7.
+    Hostile clients of every kind, and what is left of them in the server.
     """
     server = ServerProcess()
     server.ask("set", "handshakeTimeout", 3, "loginTimeout", 5)
@@ -249,7 +254,7 @@ def hostileHandshakes(total: int, seed: int) -> bool:
 
 def slowLoris(count: int) -> bool:
     """
-    faults.md F6: C{count} connections that are silent, or say a byte a second.
+    C{count} connections that are silent, or say a byte a second.
     """
     handshake, login = 3, 6
     server = ServerProcess()
@@ -400,7 +405,7 @@ def memoryAt(reach: Callable[[Peer], None], count: int) -> float:
 
 def littleMemory(total: int, seed: int) -> bool:
     """
-    faults.md F20: all kinds, in a server that can get 64 MiB more.
+    All kinds, in a server that can get 64 MiB more.
     """
     server = ServerProcess()
     server.ask("set", "handshakeTimeout", 3, "loginTimeout", 5)
@@ -453,7 +458,7 @@ def admitted(port: int, seconds: float) -> float:
 
 def fewDescriptors(count: int) -> bool:
     """
-    faults.md F19: C{count} connections, and 64 descriptors.
+    C{count} connections, and 64 descriptors.
     """
     server = ServerProcess()
     idleLogins(server.port, 1)

@@ -1,5 +1,5 @@
 """
-New keys under load, faults.md F12: C{python -m tests.benchmarks.rekeying}.
+New keys under load: C{python -m tests.benchmarks.rekeying}.
 
 A client and a server in one process, joined by TCP, send to each other on
 several channels at once, and each of them begins an exchange whenever its keys

@@ -232,8 +232,8 @@ class PacketTests(SynchronousTestCase):
 
     def test_smallPiecesOfALargePacket(self) -> None:
         """
-        faults.md F1: what waits for a packet's end is joined once, not again
-        for every piece that comes.
+        What waits for a packet's end is joined once, not again for every piece
+        that comes.
         """
         joined = 0
 

@@ -383,8 +383,8 @@ class CuttingTests(SynchronousTestCase):
 
     def test_truncation(self) -> None:
         """
-        faults.md F3: a handshake that ends anywhere leaves the machine waiting,
-        never with an exception of its own.
+        A handshake that ends anywhere leaves the machine waiting, never with an
+        exception of its own.
         """
         _, fromServer, _ = self.record()
         for size in range(0, len(fromServer), 3):

@@ -112,7 +112,7 @@ class WritingTests(ChannelTestCase):
 
     def test_manySmallWrites(self) -> None:
         """
-        F1: a megabyte in single bytes, while nothing can leave, and after.
+        A megabyte in single bytes, while nothing can leave, and after.
         """
         self.link.client.hold()
         for _ in range(2**17):

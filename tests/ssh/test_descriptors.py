@@ -33,9 +33,9 @@ class DescriptorsTests(SynchronousTestCase):
 
     def test_exhausted(self) -> None:
         """
-        faults.md F19: who is one too many is closed, and not left waiting,
-        so the server does not turn in circles. Who is there stays, and when
-        there is room again, the next one is let in.
+        Who is one too many is closed, and not left waiting, so the server does
+        not turn in circles. Who is there stays, and when there is room again,
+        the next one is let in.
         """
         there = Peer(self.server.port, "there")
         self.addCleanup(there.close)

@@ -1,5 +1,5 @@
 """
-L{Key}, fingerprints, and howto.md's two functions.
+L{Key}, fingerprints, and the howto's two functions.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def factory() -> ServerFactory:
 
 class SlowLorisTests(SynchronousTestCase):
     """
-    faults.md F6: many connections that stop, at every stage.
+    Many connections that stop, at every stage.
     """
 
     def test_gone(self) -> None:
@@ -287,8 +287,8 @@ def stall(io: Any) -> None:
 
 class StalledPeerTests(SynchronousTestCase):
     """
-    faults.md F21: the peer of a channel stops to read, and what we hold for it
-    is no more than two windows and 256 KiB.
+    The peer of a channel stops to read, and what we hold for it is no more
+    than two windows and 256 KiB.
     """
 
     BOUND = 2 * Stream.localWindowSize + 256 * 1024

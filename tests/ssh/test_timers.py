@@ -444,7 +444,7 @@ class KeepAliveTests(SynchronousTestCase):
 class StoppedTests(SynchronousTestCase):
     def test_nothingIsLeft(self) -> None:
         """
-        faults.md F3: no delayed call outlives a connection, however it ends.
+        No delayed call outlives a connection, however it ends.
         """
         for end in ("loseConnection", "abortConnection", "sendKexInit"):
             link = loggedIn(keepAliveInterval=5)

@@ -211,9 +211,8 @@ class RekeyUnderLoadTests(SynchronousTestCase):
 
     def test_bothBegin(self) -> None:
         """
-        faults.md F12, the small form: full duplex on eight channels, both sides
-        beginning an exchange every 64 KiB. (C{python -m
-        tests.benchmarks.rekeying} is the long form.)
+        Full duplex on eight channels, both sides beginning an exchange every
+        64 KiB. (C{python -m tests.benchmarks.rekeying} is the long form.)
         """
         self.load(rekeyBytes=64 * 1024)
 
@@ -226,8 +225,8 @@ class RekeyUnderLoadTests(SynchronousTestCase):
 
 class ClockJumpTests(SynchronousTestCase):
     """
-    faults.md F14: the wall clock is nobody's business here. It jumps by an
-    hour and by a year, either way, and every timer is where it was.
+    The wall clock is nobody's business here. It jumps by an hour and by a year,
+    either way, and every timer is where it was.
     """
 
     def jumping(self) -> Any:
@@ -280,8 +279,8 @@ class ClockJumpTests(SynchronousTestCase):
 class ShortReadTests(SynchronousTestCase):
     def test_byteByByte(self) -> None:
         """
-        faults.md F18: a connection that gives and takes one byte at a time
-        carries the same bytes.
+        A connection that gives and takes one byte at a time carries the same
+        bytes.
         """
         client = Client()
         client.requested = RecordingService()
@@ -317,8 +316,8 @@ class ShortReadTests(SynchronousTestCase):
 class SignalTests(SynchronousTestCase):
     def test_interrupted(self) -> None:
         """
-        faults.md F18: what a process sends and receives while it is interrupted
-        every 10 ms, over TCP, is what comes out.
+        What a process sends and receives over TCP while it is interrupted every
+        10 ms is what comes out.
         """
         command = "tests.benchmarks.rekeying --mebibytes 16 --signals 10"
         finished = subprocess.run(
