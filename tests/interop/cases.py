@@ -1,5 +1,6 @@
 """
-The matrix with one peer: its server and our client, or its client and our server.
+The matrix with one peer: its server and our client, or its client and our
+server.
 
 A peer is a subclass of L{ServerPeer} or L{ClientPeer}, or of both. A test case
 is a subclass of L{ServerMatrix} or L{ClientMatrix} with C{peer} set to one::

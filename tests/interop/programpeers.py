@@ -42,15 +42,11 @@ class Program:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def server(self, test) -> Sequence[str]:
+    async def command(self, test, role: str) -> Sequence[str]:
         """
-        What the server's arguments follow. Skips the test if it is not there.
-        """
-        raise NotImplementedError
+        What the program's arguments follow. Skips the test if it is not there.
 
-    async def client(self, test) -> Sequence[str]:
-        """
-        What the client's arguments follow.
+        @param role: C{"server"} or C{"client"}.
         """
         raise NotImplementedError
 
@@ -58,7 +54,7 @@ class Program:
         """
         What the library itself says of its version, without its name.
         """
-        path, *arguments = await self.client(test)
+        path, *arguments = await self.command(test, "client")
         finished = await run(test, reactor, path, [*arguments, "--version"], b"", {"HOME": "/"})
         assert finished.status == 0, finished.errors
         return finished.output.decode().strip().removeprefix(self.name + " ")
@@ -77,7 +73,7 @@ class PythonProgram(Program):
         self.stem = stem
         self.modules = modules
 
-    def _command(self, role: str) -> Sequence[str]:
+    async def command(self, test, role: str) -> Sequence[str]:
         for module in self.modules:
             # It is looked for and not imported: it stays out of this process.
             if importlib.util.find_spec(module) is None:
@@ -85,11 +81,29 @@ class PythonProgram(Program):
         # They warn of algorithms that nobody should use any more.
         return [sys.executable, "-W", "ignore", str(PROGRAMS / f"{self.stem}_{role}.py")]
 
-    async def server(self, test) -> Sequence[str]:
-        return self._command("server")
 
-    async def client(self, test) -> Sequence[str]:
-        return self._command("client")
+class CompiledProgram(Program):
+    """
+    One for both roles that is compiled for the first test, and kept for the
+    others.
+    """
+
+    _path: Path | None = None
+
+    async def command(self, test, role: str) -> Sequence[str]:
+        if self._path is None:
+            directory = Path(test.mktemp()).absolute()
+            directory.mkdir(parents=True)
+            self._path = await self.compile(test, directory)
+        return [str(self._path), role]
+
+    async def compile(self, test, directory: Path) -> Path:
+        """
+        Compile it. Skips the test if what that takes is not there.
+
+        @param directory: an empty one, for the program and what comes with it.
+        """
+        raise NotImplementedError
 
 
 class ProgramServer(ServerPeer):
@@ -137,7 +151,7 @@ class ProgramServer(ServerPeer):
         authorizedKeys = directory / "authorized_keys"
         keys = [*userKeys().values(), *rareUserKeys().values()]
         authorizedKeys.write_text("".join(publicKeyLine(key) + "\n" for key in keys))
-        arguments = [*await self.program.server(test), str(directory), str(authorizedKeys), "0"]
+        arguments = [*await self.program.command(test, "server"), str(directory), str(authorizedKeys), "0"]
         daemon = Daemon(reactor, directory)
         return await daemon.start(arguments, self.environment, announces=r"(?m)^listening (\d+)$")
 
@@ -171,6 +185,6 @@ class ProgramClient(ClientPeer):
         keys = [*hostKeys().values(), *rareHostKeys().values()]
         known.write_text("".join(publicKeyLine(each) + "\n" for each in keys))
         identity = writePrivateKey(key, directory / "identity")
-        path, *arguments = await self.program.client(test)
+        path, *arguments = await self.program.command(test, "client")
         arguments += [str(port), str(known), str(identity), "alice", command]
         return await run(test, reactor, path, arguments, data, {"HOME": str(directory), **self.environment})

@@ -15,14 +15,8 @@ from tests.interop.programpeers import PROGRAMS, Program, ProgramClient, Program
 
 
 class ErlangProgram(Program):
-    def _command(self, *role: str) -> Sequence[str]:
-        return [program("escript"), str(PROGRAMS / "erlang_ssh.escript"), *role]
-
-    async def server(self, test) -> Sequence[str]:
-        return self._command("server")
-
-    async def client(self, test) -> Sequence[str]:
-        return self._command("client")
+    async def command(self, test, role: str) -> Sequence[str]:
+        return [program("escript"), str(PROGRAMS / "erlang_ssh.escript"), role]
 
 
 PROGRAM = ErlangProgram("Erlang ssh")

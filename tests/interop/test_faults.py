@@ -6,7 +6,8 @@ pieces, and keys are exchanged anew again and again while data goes both ways.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
@@ -32,8 +33,8 @@ from tests.interop.relay import Relay
 LITTLE = DATA[:2048]
 SOME = DATA[: 48 * 1024]
 
-#: What goes both ways while keys are exchanged anew, and after how many bytes the
-#: peer does that. We begin after half as many, where we are to begin.
+#: What goes both ways while keys are exchanged anew, and after how many bytes
+#: the peer does that. We begin after half as many, where we are to begin.
 MUCH = DATA * 4
 DISTANCE = 512 * 1024
 
@@ -54,7 +55,43 @@ def upTo16() -> Callable[[], int]:
     return lambda: generator.randint(1, 16)
 
 
-class ServerFaults(ServerMatrix):
+class Faults:
+    """
+    What is tried with servers and with clients.
+    """
+
+    def check(self, data: bytes, exchanges: int = 1, **attributes) -> Coroutine[Any, Any, None]:
+        """
+        Send through C{cat}.
+
+        @param exchanges: how many exchanges of keys there are at least.
+        @param attributes: what our transport gets.
+        """
+        raise NotImplementedError
+
+    def checkPieces(self, data: bytes, pieces: Callable[[], int], least: int) -> Coroutine[Any, Any, None]:
+        """
+        The same through a relay.
+
+        @param pieces: the sizes of the pieces.
+        @param least: how many pieces there are more than.
+        """
+        raise NotImplementedError
+
+    def test_bytes(self):
+        return self.checkPieces(LITTLE, single, 2 * len(LITTLE))
+
+    def test_pieces(self):
+        return self.checkPieces(SOME, upTo16(), 2 * len(SOME) // 16)
+
+    def test_ourExchanges(self):
+        """
+        We begin them.
+        """
+        return self.check(MUCH, REEXCHANGED, rekeyBytes=DISTANCE // 2)
+
+
+class ServerFaults(Faults, ServerMatrix):
     """
     A peer's server and our client.
     """
@@ -85,20 +122,8 @@ class ServerFaults(ServerMatrix):
         await self.check(data)
         self.assertGreater(self.relay.pieces, least)
 
-    def test_bytes(self):
-        return self.checkPieces(LITTLE, single, 2 * len(LITTLE))
 
-    def test_pieces(self):
-        return self.checkPieces(SOME, upTo16(), 2 * len(SOME) // 16)
-
-    def test_ourExchanges(self):
-        """
-        We begin them.
-        """
-        return self.check(MUCH, REEXCHANGED, rekeyBytes=DISTANCE // 2)
-
-
-class ClientFaults(ClientMatrix):
+class ClientFaults(Faults, ClientMatrix):
     """
     A peer's client and our server.
     """
@@ -120,18 +145,6 @@ class ClientFaults(ClientMatrix):
     async def checkPieces(self, data: bytes, pieces: Callable[[], int], least: int) -> None:
         await self.check(data, pieces=pieces)
         self.assertGreater(self.relay.pieces, least)
-
-    def test_bytes(self):
-        return self.checkPieces(LITTLE, single, 2 * len(LITTLE))
-
-    def test_pieces(self):
-        return self.checkPieces(SOME, upTo16(), 2 * len(SOME) // 16)
-
-    def test_ourExchanges(self):
-        """
-        We begin them.
-        """
-        return self.check(MUCH, REEXCHANGED, rekeyBytes=DISTANCE // 2)
 
 
 class TheirExchanges:

@@ -4,7 +4,6 @@ Go's x/crypto/ssh: its server and its client, as the distribution packages it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -13,31 +12,18 @@ from twisted.trial.unittest import TestCase
 from tests.interop.cases import ClientMatrix, ServerMatrix
 from tests.interop.matrix import CELLS, Cell, everyAlgorithm
 from tests.interop.peers import missing, program, run
-from tests.interop.programpeers import PROGRAMS, Program, ProgramClient, ProgramServer
+from tests.interop.programpeers import PROGRAMS, CompiledProgram, ProgramClient, ProgramServer
 
 # Where Debian has the sources of libraries; nothing is downloaded.
 _GOPATH = Path("/usr/share/gocode")
 _PACKAGE = "golang-golang-x-crypto-dev"
 
 
-class GoProgram(Program):
-    """
-    One that is built for the first test, and kept for the others.
-    """
-
-    _path: Path | None = None
-
-    async def _command(self, test, *role: str) -> Sequence[str]:
-        if self._path is None:
-            self._path = await self._build(test)
-        return [str(self._path), *role]
-
-    async def _build(self, test) -> Path:
+class GoProgram(CompiledProgram):
+    async def compile(self, test, directory: Path) -> Path:
         go = program("go")
         if not (_GOPATH / "src/golang.org/x/crypto/ssh").is_dir():
             raise missing(f"{_PACKAGE} is not installed")
-        directory = Path(test.mktemp()).absolute()
-        directory.mkdir(parents=True)
         path = directory / "gossh"
         environment = {
             "HOME": str(directory),
@@ -54,12 +40,6 @@ class GoProgram(Program):
         built = await run(test, reactor, go, arguments, b"", environment)
         assert built.status == 0, built.errors
         return path
-
-    async def server(self, test) -> Sequence[str]:
-        return await self._command(test, "server")
-
-    async def client(self, test) -> Sequence[str]:
-        return await self._command(test, "client")
 
 
 PROGRAM = GoProgram("Go x/crypto/ssh")

@@ -4,7 +4,7 @@ libssh: a server and a client of its library.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -14,29 +14,16 @@ from conchlite.ssh.keys import Key
 from tests.interop.cases import ClientMatrix, ServerMatrix
 from tests.interop.matrix import CELLS, Cell, everyAlgorithm
 from tests.interop.peers import missing, program, run
-from tests.interop.programpeers import PROGRAMS, Program, ProgramClient, ProgramServer
+from tests.interop.programpeers import PROGRAMS, CompiledProgram, ProgramClient, ProgramServer
 
 _HEADER = Path("/usr/include/libssh/server.h")
 
 
-class LibsshProgram(Program):
-    """
-    One that is compiled for the first test, and kept for the others.
-    """
-
-    _path: Path | None = None
-
-    async def _command(self, test, role: str) -> Sequence[str]:
-        if self._path is None:
-            self._path = await self._compile(test)
-        return [str(self._path), role]
-
-    async def _compile(self, test) -> Path:
+class LibsshProgram(CompiledProgram):
+    async def compile(self, test, directory: Path) -> Path:
         compiler = program("cc")
         if not _HEADER.exists():
             raise missing("libssh-dev is not installed")
-        directory = Path(test.mktemp()).absolute()
-        directory.mkdir(parents=True)
         path = directory / "libssh_peer"
         # What is deprecated in its server is the short way to write one.
         arguments = ["-Wall", "-Werror", "-Wno-deprecated-declarations", "-O1"]
@@ -44,12 +31,6 @@ class LibsshProgram(Program):
         compiled = await run(test, reactor, compiler, arguments)
         assert compiled.status == 0, compiled.errors.decode()
         return path
-
-    async def server(self, test) -> Sequence[str]:
-        return await self._command(test, "server")
-
-    async def client(self, test) -> Sequence[str]:
-        return await self._command(test, "client")
 
 
 PROGRAM = LibsshProgram("libssh")
