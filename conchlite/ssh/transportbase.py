@@ -3,9 +3,9 @@ What both ends of an SSH transport have in common: RFC 4253.
 
 L{conchlite.sansio.transportlayer} is the machine. Here it gets a connection to
 read from and to write to, an application to ask, and the names that Conch
-gave to all of it. This is the one place where a L{PeerError} is caught: it
-becomes one line in the log, one DISCONNECT, and the failure of everything that
-waits.
+gave to all of it. A L{PeerError}, wherever the transport has caught it, comes
+to C{failProtocol}: it becomes one line in the log, one DISCONNECT, and the
+failure of everything that waits.
 """
 
 from __future__ import annotations
