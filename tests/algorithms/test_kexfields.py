@@ -393,6 +393,14 @@ class GroupExchangeTests(SynchronousTestCase):
                 self.exchange.method(prime, generator)
             self.assertEqual(caught.exception.reason, 3)
 
+    def test_limitsOfGroups(self) -> None:
+        """
+        Row 38: the smallest and the largest group that were asked for are taken.
+        """
+        for bits in (2048, 8192):
+            method = self.exchange.method(groups.RFC3526[bits].prime, 2)
+            self.assertEqual(method._group.bits, bits)
+
     def test_exchange(self) -> None:
         """
         In a group that is known and in one that is not, both sides agree.

@@ -102,8 +102,15 @@ class BeginningTests(SynchronousTestCase):
         pair.pump()
         for end in (pair.client, pair.server):
             end.layer.authenticated()
-        self.assertGreater(size(pair.client), len(TEXT))
-        self.assertLess(size(pair.server), len(TEXT) // 5)
+        for sender, receiver, compressed in (
+            (pair.client, pair.server, False),
+            (pair.server, pair.client, True),
+        ):
+            sender.layer.send([(b"\x5e", TEXT)])
+            data = sender.take()
+            self.assertEqual(compressed, len(data) < len(TEXT) // 5)
+            receiver.deliver(data)
+            self.assertEqual([(0x5E, TEXT)], receiver.received)
 
 
 class ReexchangeTests(SynchronousTestCase):

@@ -178,6 +178,30 @@ class PacketTests(SynchronousTestCase):
                 else:
                     self.assertRaises(BadPacketLength, reader.next)
 
+    def test_largest(self) -> None:
+        """
+        A packet of just the largest size is taken, where there can be one.
+        """
+        for maximum, mode in (
+            (limits.MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION, MODES[1]),
+            (limits.MAXIMUM_PACKET_LENGTH, MODES[0]),
+        ):
+            sealer, opener = ciphers(*mode)
+            reader = PacketReader(opener)
+            reader.maximumLength = maximum
+            payload = bytes(maximum - 5)
+            data = PacketWriter(sealer, seeded(4)).seal(((payload,),))
+            self.assertEqual(4 + maximum + opener.tagSize, len(data))
+            reader.feed(data)
+            self.assertEqual([payload], payloads(reader))
+
+    def test_paddingIsRandom(self) -> None:
+        """
+        RFC 4253 section 6: of equal packets each has a padding of its own.
+        """
+        writer = PacketWriter(PlainSealer(), seeded(5))
+        self.assertEqual(500, len({writer.seal(((b"equal",),)) for _ in range(500)}))
+
     def test_limitOfAuthenticated(self) -> None:
         reader = PacketReader(PlainOpener())
         reader.maximumLength = limits.MAXIMUM_PACKET_LENGTH
