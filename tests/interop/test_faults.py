@@ -19,6 +19,8 @@ from tests.interop import (
     test_dropbear,
     test_erlang,
     test_go,
+    test_libssh,
+    test_libssh2,
     test_openssh_server,
     test_paramiko,
     test_putty,
@@ -188,7 +190,7 @@ class PuTTYClientTests(ClientFaults, TestCase):
     peer = test_putty.PuTTYClientTests.peer
 
 
-# Twisted Conch begins none.
+# Twisted Conch and libssh2 begin none.
 
 
 class ConchServerTests(ServerFaults, TestCase):
@@ -197,6 +199,10 @@ class ConchServerTests(ServerFaults, TestCase):
 
 class ConchClientTests(ClientFaults, TestCase):
     peer = ProgramClient(test_conch.PROGRAM)
+
+
+class LibSSH2ClientTests(ClientFaults, TestCase):
+    peer = ProgramClient(test_libssh2.PROGRAM)
 
 
 # Erlang's ssh 4.15.2 looks once a minute whether it has to begin one.
@@ -227,6 +233,14 @@ class ParamikoServerTests(TheirExchanges, ServerFaults, TestCase):
 
 class ParamikoClientTests(TheirExchanges, ClientFaults, TestCase):
     peer = ProgramClient(test_paramiko.PROGRAM, _OFTEN)
+
+
+class LibsshServerTests(TheirExchanges, ServerFaults, TestCase):
+    peer = ProgramServer(test_libssh.PROGRAM, _OFTEN)
+
+
+class LibsshClientTests(TheirExchanges, ClientFaults, TestCase):
+    peer = ProgramClient(test_libssh.PROGRAM, _OFTEN)
 
 
 class GoServerTests(TheirExchanges, ServerFaults, TestCase):

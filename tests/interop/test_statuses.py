@@ -7,7 +7,15 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from tests.interop import test_asyncssh, test_conch, test_erlang, test_go, test_libssh2, test_paramiko
+from tests.interop import (
+    test_asyncssh,
+    test_conch,
+    test_erlang,
+    test_go,
+    test_libssh,
+    test_libssh2,
+    test_paramiko,
+)
 from tests.interop.cases import ClientMatrix, ServerMatrix
 from tests.interop.ours import processes
 from tests.interop.programpeers import ProgramClient, ProgramServer
@@ -52,6 +60,14 @@ class ConchServerTests(ServerStatus, TestCase):
 
 class ConchClientTests(ClientStatus, TestCase):
     peer = ProgramClient(test_conch.PROGRAM)
+
+
+class LibsshServerTests(ServerStatus, TestCase):
+    peer = ProgramServer(test_libssh.PROGRAM)
+
+
+class LibsshClientTests(ClientStatus, TestCase):
+    peer = ProgramClient(test_libssh.PROGRAM)
 
 
 class LibSSH2ClientTests(ClientStatus, TestCase):
