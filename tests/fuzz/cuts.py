@@ -1,8 +1,8 @@
 """
 A whole session, from the versions to the last byte, cut anywhere.
 
-C{python -m tests.fuzz.cuts} cuts it behind every byte that either side sends, and
-says how many there were; the test suite cuts it at some of them.
+C{python -m tests.fuzz.cuts} cuts it behind every byte that either side sends,
+and says how many there were; the test suite cuts it at some of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from conchlite.avatar import ConchUser
@@ -24,10 +23,9 @@ from conchlite.error import ConchError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
-from conchlite.ssh.userauth import SSHUserAuthServer
-from tests.fuzz.network import Network
-from tests.fuzz.walk import Login
-from tests.ssh.links import Client, ServerFactory
+from tests.fuzz import walk
+from tests.fuzz.network import Network, Watched
+from tests.ssh.links import Client
 
 DATA = random.Random(3).randbytes(3000)
 
@@ -62,19 +60,14 @@ class Realm:
         return IConchUser, user, lambda: self._events.append("out")
 
 
-class Factory(ServerFactory):
+class Factory(walk.Factory):
     """
-    A server whose user has the password "right".
+    A server whose user has the password "right", and a channel that echoes.
     """
-
-    services = {b"ssh-userauth": SSHUserAuthServer, b"ssh-connection": SSHConnection}
 
     def __init__(self, events: list[str]) -> None:
         super().__init__()
         self.portal = Portal(Realm(events), [InMemoryUsernamePasswordDatabaseDontUse(user=b"right")])
-
-    def getService(self, transport: Any, service: bytes) -> Any:
-        return super(ServerFactory, self).getService(transport, service)
 
 
 class Asking(SSHChannel):
@@ -125,17 +118,15 @@ class Opening(SSHConnection):
         session.watch(self.sendGlobalRequest(b"question", b"", wantReply=True))
 
 
-class Session:
+class Session(Watched):
     """
     A login with a password, a channel, a request, data there and back.
 
-    @ivar waiting: how many Deferreds have not fired.
     @ivar logins: the user coming in and going out.
     """
 
     def __init__(self, **lists: list[bytes]) -> None:
-        self.waiting = 0
-        self.problems: list[object] = []
+        super().__init__()
         self.logins: list[str] = []
         self.channel = Asking(self)
         client, server = Client(), Factory(self.logins).buildProtocol(None)
@@ -143,22 +134,8 @@ class Session:
             each.supportedKeyExchanges = [b"curve25519-sha256"]
             for name, names in lists.items():
                 setattr(each, name, names)
-        client.requested = Login(b"user", Opening(self))
+        client.requested = walk.Login(b"user", Opening(self))
         self.network = Network(client, server)
-
-    def watch(self, deferred: Deferred[Any] | None) -> None:
-        """
-        It has to fire, and with an error of ours if with any.
-        """
-        if deferred is not None:
-            self.waiting += 1
-            deferred.addBoth(self._fired)
-
-    def _fired(self, result: Any) -> None:
-        self.waiting -= 1
-        error = getattr(result, "value", None)
-        if error is not None and not isinstance(error, ConchError):
-            self.problems.append(error)
 
     def run(self, size: Callable[[], int] = lambda: 65536, cut: tuple[int, int] | None = None) -> None:
         """

@@ -34,7 +34,7 @@ from conchlite.error import ConchError
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
 from conchlite.wire.types import packString
-from tests.fuzz.network import Network
+from tests.fuzz.network import Network, Watched
 from tests.fuzz.recording import MODES
 from tests.ssh.links import Client, ServerFactory
 
@@ -155,20 +155,16 @@ class Connection(SSHConnection):
         return 1, data
 
 
-class World:
+class World(Watched):
     """
     Both ends, the link and the model.
-
-    @ivar problems: what was not as it should be.
-    @ivar waiting: how many Deferreds have not fired.
     """
 
     def __init__(self, mode: str, capacity: int, windows: tuple[int, int], rekeyBytes: int) -> None:
+        super().__init__()
         self.windows = windows
-        self.problems: list[str] = []
         self.channels: list[Tracked] = []
         self.decisions: list[Deferred[bool]] = []
-        self.waiting = 0
         factory = ServerFactory()
         client, server = Client(), factory.buildProtocol(None)
         for each in (client, server):
@@ -201,22 +197,6 @@ class World:
         except AssertionError as error:
             self.problems.append(str(error))
 
-    def watch(self, deferred: Deferred[Any] | None) -> None:
-        """
-        It has to fire, with anything of ours.
-        """
-        if deferred is None:
-            return
-        self.waiting += 1
-
-        def fired(result: Any) -> None:
-            self.waiting -= 1
-            error = getattr(result, "value", None)
-            if error is not None and not isinstance(error, ConchError):
-                self.problems.append(f"a Deferred failed with {error!r}")
-
-        deferred.addBoth(fired)
-
     @property
     def disturbed(self) -> bool:
         return any(tcp.disturbed for tcp in self.network.ends)
@@ -247,6 +227,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.logged: list[Any] = []
+        self._writes = 0
         globalLogPublisher.addObserver(self._observe)
         Machine.examples += 1
 
@@ -306,7 +287,9 @@ class Machine(RuleBasedStateMachine):
     def _write(self, channel: Tracked, size: int, kind: int) -> None:
         # A window of one byte makes a packet of every byte.
         size = min(size, 50 * self.world.windows[0])
-        data = random.Random(size + Machine.steps).randbytes(size)
+        # Other bytes each time, and the same when the example is run again.
+        self._writes += 1
+        data = random.Random(self._writes).randbytes(size)
         if not channel.outgoing.ended and not self._over(channel):
             channel.outgoing.wrote(kind, data)
         if kind:

@@ -1,5 +1,6 @@
 """
-A network of two ends in memory, on which bytes move when they are told to.
+A network of two ends in memory, on which bytes move when they are told to, and
+what is watched on it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+
+from conchlite.error import ConchError
 
 
 class TCP:
@@ -155,3 +159,30 @@ class Network:
         for tcp in self.ends:
             tcp.wire.clear()
             tcp.lose(ConnectionLost())
+
+
+class Watched:
+    """
+    Something with Deferreds that all have to fire.
+
+    @ivar waiting: how many have not.
+    @ivar problems: what was not as it should be.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.problems: list[object] = []
+
+    def watch(self, deferred: Deferred[Any] | None) -> None:
+        """
+        It has to fire, and with an error of ours if with any.
+        """
+        if deferred is not None:
+            self.waiting += 1
+            deferred.addBoth(self._fired)
+
+    def _fired(self, result: Any) -> None:
+        self.waiting -= 1
+        error = getattr(result, "value", None)
+        if error is not None and not isinstance(error, ConchError):
+            self.problems.append(error)

@@ -2,9 +2,9 @@
 Peers that have gone some lawful way, and then send whatever comes to their
 minds.
 
-C{python -m tests.fuzz.walk --walks 200000} lets so many of them loose on a server
-and on a client, from the seed that is given; the suite does two thousand. A walk
-that goes wrong is named by its seed.
+C{python -m tests.fuzz.walk --walks 200000} lets so many of them loose on a
+server and on a client, from the seed that is given; the suite does two
+thousand. A walk that goes wrong is named by its seed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from zope.interface import implementer
@@ -34,7 +33,7 @@ from conchlite.ssh.userauth import SSHUserAuthClient, SSHUserAuthServer
 from conchlite.wire import connection, kex, transport, userauth
 from conchlite.wire.codec import Message
 from conchlite.wire.types import packString, packUInt32
-from tests.fuzz.network import TCP
+from tests.fuzz.network import TCP, Watched
 from tests.sansio.pairs import FAST, End
 from tests.ssh.links import Client, ServerFactory
 from tests.ssh.sessions import FakeSession
@@ -196,17 +195,16 @@ class Opening(SSHConnection):
         walk.watch(self.sendGlobalRequest(b"question", b"", wantReply=True))
 
 
-class Walk:
+class Walk(Watched):
     """
     One target, and one hostile peer.
     """
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self.seed = seed
         self.chance = random.Random(seed)
         self._imagination = Imagination(self.chance)
-        self.waiting = 0
-        self.problems: list[object] = []
         role = self.chance.choice(tuple(Role))
         self.peer = End(role)
         self.clock = Clock()
@@ -220,20 +218,6 @@ class Walk:
         self.target.clock = self.clock
         self.tcp = TCP(self.target, 2**16)
         self._deaf = False
-
-    def watch(self, deferred: Deferred[Any] | None) -> None:
-        """
-        It has to fire, and with an error of ours if with any.
-        """
-        if deferred is not None:
-            self.waiting += 1
-            deferred.addBoth(self._fired)
-
-    def _fired(self, result: Any) -> None:
-        self.waiting -= 1
-        error = getattr(result, "value", None)
-        if error is not None and not isinstance(error, ConchError):
-            self.problems.append(error)
 
     def observe(self, event: Any) -> None:
         """
