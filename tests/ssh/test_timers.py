@@ -90,6 +90,25 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         link.clock.advance(client.handshakeTimeout * 10)
         self.assertIsNone(client.closeReason)
 
+    def test_stalledBehindTheVerdict(self) -> None:
+        """
+        A server that does not go on when its host key was accepted has as much
+        time as it had before.
+        """
+        client = Client()
+        client.verdict = Deferred()
+        link = Link(client)
+        link.start()
+        # No NEWKEYS.
+        link.server._layer._finish = lambda: None
+        link.flush()
+        link.clock.advance(client.handshakeTimeout - 1)
+        client.verdict.callback(True)
+        link.clock.advance(client.handshakeTimeout - 1)
+        self.assertIsNone(client.closeReason)
+        link.clock.advance(1)
+        self.assertIsInstance(client.closeReason.value, HandshakeTimedOut)
+
     def test_clientThinks(self) -> None:
         """
         A server gives a client time to judge the host key, but not for ever.
