@@ -180,8 +180,9 @@ class MaxStartupsTests(SynchronousTestCase):
         with capturedLogs() as logged:
             self.crowd.connect()
             self.crowd.connectMany(50)
-            self.crowd.clock.advance(20)
-            self.crowd.connectMany(3)
+            for _ in range(3):
+                self.crowd.clock.advance(50)
+                self.crowd.connect()
             self.assertEqual(
                 ["1 connections have not logged in: closing new ones"],
                 [e["log_format"].format(**e) for e in logged if e["log_level"].name == "warn"],
