@@ -177,6 +177,10 @@ class MaxStartupsTests(SynchronousTestCase):
         refused for a minute: not one per connection.
         """
         self.factory.maxStartups = (1, 100, 1)
+        protocol = self.factory.protocol
+        protocol.handshakeTimeout = protocol.loginTimeout = 0
+        self.addCleanup(delattr, protocol, "handshakeTimeout")
+        self.addCleanup(delattr, protocol, "loginTimeout")
         with capturedLogs() as logged:
             self.crowd.connect()
             self.crowd.connectMany(50)
