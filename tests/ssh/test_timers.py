@@ -149,7 +149,10 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         may be longer or shorter than the transport's.
         """
         for seconds in (30, 500):
-            link = Link().secure()
+            link = Link()
+            # No clock begins with a connection.
+            link.clock.advance(1000)
+            link.secure()
             link.clock.advance(20)
             link.server.limitLogin(seconds)
             link.clock.advance(seconds - 21)
@@ -288,7 +291,8 @@ class RenewalTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        RFC 4253 section 9: a gigabyte or an hour; and packets long before there are too many.
+        RFC 4253 section 9: a gigabyte or an hour; and packets long before there
+        are too many.
         """
         self.assertEqual((2**30, 2**30, 3600), (Client.rekeyBytes, Client.rekeyPackets, Client.rekeySeconds))
 
