@@ -374,8 +374,9 @@ class Key:
             one: the old way to give them.
         @param subtype: of a private OpenSSH key: C{v1}, OpenSSH's own format;
             C{PEM}, the traditional one; C{PKCS8}. L{None} is C{PEM}, and C{v1}
-            for Ed25519 and Ed448, which have no traditional one. With a passphrase,
-            prefer C{v1}: what C{PEM} does to the passphrase is one MD5.
+            for Ed25519 and Ed448, which have no traditional one. With a
+            passphrase, prefer C{v1}: what C{PEM} does to the passphrase is one
+            MD5.
         @param comment: left out where the format has no place for it.
         @param passphrase: what to encrypt a private key with.
         @raise BadKeyError: there is no such format.

@@ -77,9 +77,10 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
     @cvar rekeyPackets: after how many packets, sent or received, likewise.
     @cvar rekeySeconds: after how many seconds likewise; 0 for no limit.
     @cvar renewalsPerMinute: how many re-exchanges a peer may begin in a
-        minute, where less than C{renewalDistance} bytes went either way since
-        the one before.
-    @cvar renewalDistance: see C{renewalsPerMinute}.
+        minute, not counting the first three, and those before which
+        C{renewalDistance} bytes went either way.
+    @cvar renewalDistance: so many bytes, sent or received since the exchange
+        before.
     @cvar keepAliveInterval: after how many seconds of silence the peer is
         asked whether it is there; 0 for never. For logged in users alone.
     @cvar keepAliveCountMax: how often it is asked before the connection ends.

@@ -1,8 +1,8 @@
 """
 Key exchange on elliptic curves: rows 33 to 35.
 
-Hybrids and finite fields have files of their own, L{tests.algorithms.test_kexhybrids}
-and L{tests.algorithms.test_kexfields}.
+Hybrids and finite fields have files of their own,
+L{tests.algorithms.test_kexhybrids} and L{tests.algorithms.test_kexfields}.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class ECDHTests(MethodTests):
 
     def test_notOnTheCurve(self) -> None:
         """
-        Row 35: a point that is not on the curve is refused: with the coordinates that
-        Wycheproof tries, and next to a good one.
+        Row 35: a point that is not on the curve is refused: with the
+        coordinates that Wycheproof tries, and next to a good one.
         """
         size = (self.sizes[0] - 1) // 2
         edges = (0, 1, self.field - 1, self.field)
@@ -114,7 +114,8 @@ class ECDHTests(MethodTests):
 
     def test_coordinateBeyondTheField(self) -> None:
         """
-        Row 35: a coordinate is below the field's prime: its other form is refused.
+        Row 35: a coordinate is below the field's prime: its other form is
+        refused.
         """
         size = (self.sizes[0] - 1) // 2
         good, _ = self.method.keypair()
@@ -127,8 +128,8 @@ class ECDHTests(MethodTests):
 
     def test_otherForms(self) -> None:
         """
-        Row 35: the point at infinity, compressed and hybrid points are refused, a
-        compressed one in the length of an uncompressed one too.
+        Row 35: the point at infinity, compressed and hybrid points are refused,
+        a compressed one in the length of an uncompressed one too.
         """
         good, _ = self.method.keypair()
         size = (self.sizes[0] - 1) // 2

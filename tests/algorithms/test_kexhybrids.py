@@ -128,7 +128,8 @@ class MLKEMTests(HybridTests):
         clientPublic, _ = self.method.keypair()
 
         def replacing(index: int, coefficient: int) -> bytes:
-            # Two coefficients of 12 bits share three bytes, least significant bits first.
+            # Two coefficients of 12 bits share three bytes, least significant
+            # bits first.
             public = bytearray(clientPublic)
             start = index // 2 * 3
             three = int.from_bytes(public[start : start + 3], "little")
@@ -239,7 +240,8 @@ class SNTRUP761X25519Tests(X25519HybridTests, SynchronousTestCase):
 
     def test_vectors(self) -> None:
         """
-        The secret is SHA-512 of the mechanism's secret and X25519's published one.
+        The secret is SHA-512 of the mechanism's secret and X25519's published
+        one.
         """
         from conchlite.algorithms.kex import sntrup761
 

@@ -373,7 +373,8 @@ class DiscardTests(SynchronousTestCase):
                 reader = PacketReader(opener)
                 reader.feed(data.ljust(36_000, b"\xa5"))
                 self.assertRaises(BadMAC, reader.next)
-                # As the tag is decrypted or not, and the first block authenticated or not.
+                # As the tag is decrypted or not, and the first block authenticated
+                # or not.
                 self.assertApproximates(35_004, context.count, 32)
                 self.assertApproximates(35_004, authenticator.count, 32)
 
@@ -391,7 +392,8 @@ class DiscardTests(SynchronousTestCase):
 
     def test_authenticLengthsAreJudgedAtOnce(self) -> None:
         """
-        With encrypt-then-MAC, where the length is in clear, nothing is waited for.
+        With encrypt-then-MAC, where the length is in clear, nothing is waited
+        for.
         """
         for macName in (b"hmac-sha1-etm@openssh.com", b"hmac-sha2-256-etm@openssh.com"):
             _, opener = ciphers(b"aes128-cbc", macName)

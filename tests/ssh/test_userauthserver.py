@@ -503,9 +503,9 @@ class ServerMessageTests(ServerMixin, SynchronousTestCase):
 
     def test_unexpected(self):
         """
-        Rows 52 to 54: what only a server sends (CVE-2018-10933), what no method waits for,
-        and what belongs to the connection (CVE-2018-7750, CVE-2025-32433), ends
-        the connection, and nothing else is sent.
+        Rows 52 to 54: what only a server sends (CVE-2018-10933), what no method
+        waits for, and what belongs to the connection (CVE-2018-7750,
+        CVE-2025-32433), ends the connection, and nothing else is sent.
         """
         for number in (51, 52, 53, 60, 61, 79, 80, 90, 94, 98, 127):
             for before in (None, request("none")):

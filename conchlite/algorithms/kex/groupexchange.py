@@ -18,7 +18,8 @@ from conchlite.algorithms.kex.finitefield import FiniteField
 from conchlite.algorithms.kex.groups import RFC3526, groupOf
 from conchlite.error import KeyExchangeFailed
 
-#: No group is smaller, RFC 8270 section 3: a program may raise this, not lower it.
+#: No group is smaller, RFC 8270 section 3: a program may raise this, not lower
+#: it.
 FLOOR_BITS = 2048
 
 
