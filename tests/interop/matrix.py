@@ -96,18 +96,6 @@ class Cell:
         """
         return dict(self.forced).get(family)
 
-    def options(self) -> dict[str, str]:
-        """
-        The options of ssh_config(5) and sshd_config(5) that force the same.
-        """
-        names = {
-            "keyExchanges": "KexAlgorithms",
-            "signatures": "HostKeyAlgorithms",
-            "ciphers": "Ciphers",
-            "macs": "MACs",
-        }
-        return {names[family]: name.decode("ascii") for family, name in self.forced if family in names}
-
     def lackedBy(self, offer: KexInit, userSignatures: Collection[bytes]) -> bool:
         """
         Whether a peer does not have what is forced.
