@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.error import ConchError
+from conchlite.error import ConchError, UsageError
 from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
 from conchlite.ssh.admission import Admission
 from conchlite.ssh.connection import SSHConnection
@@ -79,8 +79,10 @@ class SSHFactory(Factory):
         Collect the host keys, and the groups of a moduli file.
 
         @raise ConchError: there are no keys.
-        @raise UsageError: the moduli file is no good.
+        @raise UsageError: the moduli file is no good, or C{maxStartups} is not
+            what it should be.
         """
+        self._checkStartups()
         self._collectKeys()
         self._collectPrimes()
 
@@ -100,6 +102,18 @@ class SSHFactory(Factory):
         if self._admission is None:
             self._admission = Admission(self)
         return self._admission
+
+    def _checkStartups(self) -> None:
+        try:
+            begin, percent, full = self.maxStartups or STARTUPS
+            good = 0 <= begin <= full and 0 <= percent <= 100
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise UsageError(
+                f"maxStartups is {self.maxStartups!r}: it has to be three numbers, such as {STARTUPS}: "
+                "from the first on the percentage in the middle is closed, and all from the last on"
+            )
 
     def _collectKeys(self) -> None:
         if not hasattr(self, "privateKeys"):

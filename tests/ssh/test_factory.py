@@ -18,7 +18,7 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import ConnectionEnded, LoginTimedOut, MalformedMessage
+from conchlite.error import ConnectionEnded, LoginTimedOut, MalformedMessage, UsageError
 from conchlite.limits import HANDSHAKE_SECONDS, LOGIN_SECONDS, STARTUPS
 from conchlite.ssh.admission import addressGroup
 from conchlite.ssh.factory import SSHFactory
@@ -135,6 +135,27 @@ class MaxStartupsTests(SynchronousTestCase):
         for limit in (None, ()):
             self.factory.maxStartups = limit
             self.assertEqual(0, self.crowd.refused(150))
+
+    def test_nonsense(self) -> None:
+        """
+        What cannot be meant is told when the factory starts, and not when
+        somebody connects.
+        """
+        for wrong in (
+            (10, 30),
+            (10, 30, 100, 200),
+            "10:30:100",
+            100,
+            (100, 30, 10),
+            (10, 101, 100),
+            (-1, 0, 1),
+        ):
+            self.factory.maxStartups = wrong
+            error = self.assertRaises(UsageError, self.factory.startFactory)
+            self.assertIn("(10, 30, 100)", str(error))
+        for right in (None, (), (0, 0, 0), (1, 100, 1), STARTUPS):
+            self.factory.maxStartups = right
+            self.factory.startFactory()
 
     def test_end(self) -> None:
         """
