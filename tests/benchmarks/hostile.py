@@ -28,6 +28,7 @@ from conchlite.wire import numbers
 from conchlite.wire.types import packString
 from tests.benchmarks import hostilekinds
 from tests.benchmarks.hostilekinds import KINDS, Peer, logIn
+from tests.sansio.pairs import clearPacket
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 4
@@ -321,7 +322,7 @@ def stages() -> dict[str, Callable[[Peer], None]]:
 
     def noise(peer: Peer) -> None:
         ignored = bytes((numbers.MSG_IGNORE,)) + packString(bytes(34_000))
-        peer.send(hostilekinds.VERSION + peer.packet(ignored) * 25)
+        peer.send(hostilekinds.VERSION + clearPacket(ignored) * 25)
 
     def largestPacket(peer: Peer) -> None:
         peer.send(hostilekinds.VERSION + (34_996).to_bytes(4, "big") + bytes(34_900))
@@ -334,7 +335,7 @@ def stages() -> dict[str, Callable[[Peer], None]]:
     def largestKexInit(peer: Peer) -> None:
         names = tuple(b"x" * 60 + b"%03d" % number for number in range(250))
         fields = dict.fromkeys(("languagesClientToServer", "languagesServerToClient"), names)
-        peer.send(hostilekinds.VERSION + peer.kexInit(**fields))
+        peer.send(hostilekinds.VERSION + hostilekinds.kexInitPacket(**fields))
 
     def longestVersion(peer: Peer) -> None:
         peer.send(b"SSH-2.0-" + b"x" * 240)

@@ -15,15 +15,21 @@ from conchlite.algorithms.catalogue import CLIENT_DEFAULT, AlgorithmSet
 from conchlite.limits import MAXIMUM_NAME_LIST_SIZE, MAXIMUM_NAMES
 from conchlite.sansio.role import Role
 from conchlite.wire import numbers
-from conchlite.wire.transport import KexInit
 from conchlite.wire.types import packString
 from tests.benchmarks.hostileserver import PASSWORD, USER
-from tests.sansio.pairs import FAST, End
+from tests.sansio.pairs import End, clearPacket, clientKexInit
 
 VERSION = b"SSH-2.0-hostile\r\n"
 SECONDS = 10
 
 _EXCHANGES = (b"curve25519-sha256", b"ecdh-sha2-nistp256", b"mlkem768x25519-sha256")
+
+
+def kexInitPacket(**fields: object) -> bytes:
+    """
+    A KEXINIT that is good, but for C{fields}.
+    """
+    return clearPacket(clientKexInit(**fields))
 
 
 class Client(End):
@@ -58,23 +64,6 @@ class Peer:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
             pass  # It is not our fault if it has had enough.
-
-    def packet(self, payload: bytes) -> bytes:
-        """
-        A packet without encryption.
-        """
-        padding = 4 + -(len(payload) + 9) % 8
-        return struct.pack(">LB", len(payload) + padding + 1, padding) + payload + bytes(padding)
-
-    def kexInit(self, **fields: object) -> bytes:
-        """
-        A KEXINIT that is good, but for C{fields}.
-        """
-        end = End(Role.CLIENT, FAST)
-        end.start()
-        message = KexInit.unpackPayload(end.layer.ourKexInit)
-        names = {name: getattr(message, name) for name in message.__annotations__}
-        return self.packet(KexInit(**{**names, **fields}).packPayload())
 
     def secure(self, algorithms: AlgorithmSet | None = None) -> End | None:
         """
@@ -213,60 +202,62 @@ def halfPacket(peer: Peer) -> None:
 
 
 def randomMessage(peer: Peer) -> None:
-    peer.send(VERSION + peer.packet(peer.rng.randbytes(peer.rng.randrange(1, 300))))
+    peer.send(VERSION + clearPacket(peer.rng.randbytes(peer.rng.randrange(1, 300))))
 
 
 def badKexInit(peer: Peer) -> None:
-    whole = peer.kexInit()
+    whole = kexInitPacket()
     names = tuple(b"%05d" % number for number in range(MAXIMUM_NAMES + 1))
     bad = (
-        peer.packet(whole[5 : peer.rng.randrange(22, len(whole) - 20)]),
-        peer.kexInit(kexAlgorithms=names),
-        peer.kexInit(kexAlgorithms=(b"x" * (MAXIMUM_NAME_LIST_SIZE + 1),)),
-        peer.kexInit(kexAlgorithms=(b"no-such-method",)),
-        peer.kexInit(encryptionAlgorithmsClientToServer=()),
+        clearPacket(whole[5 : peer.rng.randrange(22, len(whole) - 20)]),
+        kexInitPacket(kexAlgorithms=names),
+        kexInitPacket(kexAlgorithms=(b"x" * (MAXIMUM_NAME_LIST_SIZE + 1),)),
+        kexInitPacket(kexAlgorithms=(b"no-such-method",)),
+        kexInitPacket(encryptionAlgorithmsClientToServer=()),
     )
     peer.send(VERSION + peer.rng.choice(bad))
 
 
 def noise(peer: Peer) -> None:
-    peer.send(VERSION + peer.packet(bytes((numbers.MSG_IGNORE,)) + packString(b"x" * 100)) * 500)
+    peer.send(VERSION + clearPacket(bytes((numbers.MSG_IGNORE,)) + packString(b"x" * 100)) * 500)
 
 
 def earlyService(peer: Peer) -> None:
-    peer.send(VERSION + peer.kexInit() + peer.packet(service(b"ssh-userauth")))
+    peer.send(VERSION + kexInitPacket() + clearPacket(service(b"ssh-userauth")))
 
 
 def earlyNewKeys(peer: Peer) -> None:
-    peer.send(VERSION + peer.kexInit() + peer.packet(bytes((numbers.MSG_NEWKEYS,))))
+    peer.send(VERSION + kexInitPacket() + clearPacket(bytes((numbers.MSG_NEWKEYS,))))
 
 
 def kexInitOnly(peer: Peer) -> None:
-    peer.send(VERSION + peer.kexInit())
+    peer.send(VERSION + kexInitPacket())
 
 
 def kexInitThenRandom(peer: Peer) -> None:
-    peer.send(VERSION + peer.kexInit() + peer.rng.randbytes(peer.rng.randrange(1, 5000)))
+    peer.send(VERSION + kexInitPacket() + peer.rng.randbytes(peer.rng.randrange(1, 5000)))
 
 
 def kexInitTwice(peer: Peer) -> None:
-    peer.send(VERSION + peer.kexInit() * 2)
+    peer.send(VERSION + kexInitPacket() * 2)
 
 
 def halfECDH(peer: Peer) -> None:
-    whole = peer.packet(bytes((numbers.MSG_KEX_ECDH_INIT,)) + packString(peer.rng.randbytes(32)))
-    peer.send(VERSION + peer.kexInit() + whole[: peer.rng.randrange(1, len(whole))])
+    whole = clearPacket(bytes((numbers.MSG_KEX_ECDH_INIT,)) + packString(peer.rng.randbytes(32)))
+    peer.send(VERSION + kexInitPacket() + whole[: peer.rng.randrange(1, len(whole))])
 
 
 def lowOrderPoint(peer: Peer) -> None:
     point = peer.rng.choice((bytes(32), b"\1" + bytes(31), b"\xff" * 31, b"", bytes(33)))
-    peer.send(VERSION + peer.kexInit() + peer.packet(bytes((numbers.MSG_KEX_ECDH_INIT,)) + packString(point)))
+    peer.send(
+        VERSION + kexInitPacket() + clearPacket(bytes((numbers.MSG_KEX_ECDH_INIT,)) + packString(point))
+    )
 
 
 def exchangeOnly(peer: Peer) -> None:
     """As in DHEat: a key exchange, and nothing is made of it."""
     point = packString(peer.rng.randbytes(32))
-    peer.send(VERSION + peer.kexInit() + peer.packet(bytes((numbers.MSG_KEX_ECDH_INIT,)) + point))
+    peer.send(VERSION + kexInitPacket() + clearPacket(bytes((numbers.MSG_KEX_ECDH_INIT,)) + point))
 
 
 # Under keys.

@@ -16,7 +16,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Opener, Sealer
-from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
+from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
 from conchlite.client.hostentries import parseLine
 from conchlite.error import ConchError, EncryptedKeyError, MalformedMessage, PeerError
@@ -29,7 +29,7 @@ from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_chan
 from conchlite.wire import connection, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packUInt32
-from tests.sansio.pairs import End
+from tests.sansio.pairs import End, clearPacket
 from tests.ssh.channels import Recorder, joined, openPair
 
 _MAC = b"\x33" * 64
@@ -173,14 +173,8 @@ def exchange(role: Role, data: bytes) -> None:
     while rest:
         payloads.append(rest[1 : 1 + rest[0]])
         rest = rest[1 + rest[0] :]
-    sealer = PlainSealer()
-    stream = b"SSH-2.0-x\r\n"
-    for payload in payloads:
-        padding = 4 + -(9 + len(payload)) % 8
-        packet = packUInt32(1 + len(payload) + padding) + bytes((padding,)) + payload + bytes(padding)
-        stream += sealer.seal(0, packet)
     try:
-        end.deliver(stream)
+        end.deliver(b"SSH-2.0-x\r\n" + b"".join(map(clearPacket, payloads)))
     except ConchError as error:
         assert isinstance(error, PeerError), error
 

@@ -16,10 +16,12 @@ from conchlite.algorithms.publickeys.signatures import verifySignature
 from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
+from conchlite.sansio.negotiation import offer
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.wire.kex import SignatureBlob
-from conchlite.wire.types import packNameList, packString
+from conchlite.wire.transport import KexInit
+from conchlite.wire.types import packNameList, packString, packUInt32
 
 CLIENT_VERSION = b"SSH-2.0-client"
 SERVER_VERSION = b"SSH-2.0-server"
@@ -33,6 +35,23 @@ def seeded(seed: object) -> Callable[[int], bytes]:
     Random bytes that are the same every time.
     """
     return random.Random(repr(seed)).randbytes
+
+
+def clearPacket(payload: bytes) -> bytes:
+    """
+    A packet as it is before NEWKEYS.
+    """
+    padding = 4 + -(len(payload) + 9) % 8
+    return packUInt32(len(payload) + padding + 1) + bytes((padding,)) + payload + bytes(padding)
+
+
+def clientKexInit(**fields: object) -> bytes:
+    """
+    The payload of a client's KEXINIT that is good, but for C{fields}.
+    """
+    message = offer(Role.CLIENT, FAST, bytes(16), first=True)
+    names = {name: getattr(message, name) for name in message.__annotations__}
+    return KexInit(**{**names, **fields}).packPayload()
 
 
 class HostKey:

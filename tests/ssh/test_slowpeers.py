@@ -25,9 +25,8 @@ from conchlite.limits import (
 )
 from conchlite.sansio.role import Role
 from conchlite.wire import numbers
-from conchlite.wire.transport import KexInit
 from conchlite.wire.types import packString
-from tests.sansio.pairs import FAST, End
+from tests.sansio.pairs import FAST, End, clearPacket, clientKexInit
 from tests.ssh.links import ServerFactory
 from tests.ssh.wholeconnections import Stream, connected
 
@@ -58,18 +57,6 @@ class SlowClient:
         if self.tcp.connected:
             self.server.dataReceived(data)
 
-    def packet(self, payload: bytes) -> None:
-        padding = 4 + -(len(payload) + 9) % 8
-        length = len(payload) + padding + 1
-        self.send(length.to_bytes(4, "big") + bytes((padding,)) + payload + bytes(padding))
-
-    def kexInit(self, **fields: object) -> None:
-        end = End(Role.CLIENT, FAST)
-        end.start()
-        message = KexInit.unpackPayload(end.layer.ourKexInit)
-        names = {name: getattr(message, name) for name in message.__annotations__}
-        self.packet(KexInit(**{**names, **fields}).packPayload())
-
     def secure(self) -> End:
         """
         Go through the first exchange of keys.
@@ -99,8 +86,7 @@ def stalledInVersion(client: SlowClient) -> None:
 
 
 def stalledBehindKexInit(client: SlowClient) -> None:
-    client.send(VERSION)
-    client.kexInit()
+    client.send(VERSION + clearPacket(clientKexInit()))
 
 
 def stalledBehindNewKeys(client: SlowClient) -> None:
@@ -185,9 +171,9 @@ def halfPacketInBytes(client: SlowClient) -> None:
 
 
 def longestKexInit(client: SlowClient) -> None:
-    client.send(VERSION)
     names = tuple(b"x" * 60 + b"%03d" % number for number in range(MAXIMUM_NAMES - 6))
-    client.kexInit(languagesClientToServer=names, languagesServerToClient=names)
+    kexInit = clientKexInit(languagesClientToServer=names, languagesServerToClient=names)
+    client.send(VERSION + clearPacket(kexInit))
 
 
 def longVersion(client: SlowClient) -> None:
