@@ -119,8 +119,10 @@ HANDSHAKE_SECONDS = 30
 #: What a client has from its connection to the end of its login.
 LOGIN_SECONDS = 120
 
-#: What a re-exchange of keys may take.
-EXCHANGE_SECONDS = 30
+#: What a re-exchange of keys may take, for a user who has logged in. Megabytes
+#: of data may be on their way in front of our KEXINIT, and the peer, once it
+#: has sent its own, may not say that it is there. Held messages are bounded.
+EXCHANGE_SECONDS = 300
 
 #: What a peer has to take a DISCONNECT and close, before we abort.
 CLOSE_SECONDS = 2

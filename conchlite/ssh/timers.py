@@ -107,10 +107,13 @@ class Timers:
 
     def exchangeStarted(self) -> None:
         """
-        One of the sides wants new keys.
+        One of the sides wants new keys. Before the login, where there is no
+        data to wait for, they take no longer than the first ones.
         """
         if self._exchange is None:
-            self._exchange = self._later(self._transport.exchangeTimeout, self._exchangeOver)
+            transport = self._transport
+            seconds = transport.exchangeTimeout if transport.isAuthenticated else transport.handshakeTimeout
+            self._exchange = self._later(seconds, self._exchangeOver)
 
     def newKeys(self) -> None:
         """

@@ -71,7 +71,8 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
     @cvar loginTimeout: on a server, how many seconds a client has from its
         connection to the end of its login, the time included that a person
         there takes to judge our host key; 0 for no limit.
-    @cvar exchangeTimeout: how many seconds a re-exchange may take; 0 likewise.
+    @cvar exchangeTimeout: how many seconds a re-exchange may take, after the
+        login; before it C{handshakeTimeout} holds. 0 likewise.
     @cvar rekeyBytes: after how many bytes, sent or received, new keys are
         exchanged.
     @cvar rekeyPackets: after how many packets, sent or received, likewise.

@@ -190,6 +190,16 @@ class ExchangeTimeoutTests(SynchronousTestCase):
         self.assertIsInstance(link.server.closeReason.value, Disconnected)
         self.assertEqual([(3, b"key exchange timed out")], link.server.errors)
 
+    def test_beforeTheLogin(self) -> None:
+        """
+        Where no data can be in front of it, it takes no longer than the first.
+        """
+        link = Link().secure()
+        link.client.sendKexInit()
+        link.clock.advance(link.client.handshakeTimeout)
+        self.assertIsInstance(link.client.closeReason.value, ExchangeTimedOut)
+        self.assertLess(link.client.handshakeTimeout, link.client.exchangeTimeout)
+
     def test_finished(self) -> None:
         link = loggedIn(rekeySeconds=0)
         for _ in range(3):
