@@ -160,7 +160,9 @@ class World(Watched):
     Both ends, the link and the model.
     """
 
-    def __init__(self, mode: str, capacity: int, windows: tuple[int, int], rekeyBytes: int) -> None:
+    def __init__(
+        self, mode: str, capacity: int, windows: tuple[int, int], rekeyBytes: int, compression: bytes
+    ) -> None:
         super().__init__()
         self.windows = windows
         self.channels: list[Tracked] = []
@@ -171,6 +173,7 @@ class World(Watched):
             each.supportedKeyExchanges = [b"curve25519-sha256"]
             each.supportedCiphers = list(MODES[mode].ciphers)
             each.supportedMACs = list(MODES[mode].macs)
+            each.supportedCompressions = [compression]
             each.rekeyBytes = rekeyBytes
             each.renewalsPerMinute = 10**9
             # Time passes for channels alone: a link that is slow is lawful.
@@ -206,6 +209,9 @@ class World(Watched):
         return any(tcp.protocol.closeReason is not None for tcp in self.network.ends)
 
 
+# What compression cannot make less of, taken together or one by one.
+_FILLERS = [random.Random(n).randbytes(30_000) for n in range(10)]
+
 _SIDES = st.sampled_from((0, 1))
 _PICKS = st.integers(0, 30)
 _OFFSETS = st.integers(0, 5000)
@@ -240,6 +246,7 @@ class Machine(RuleBasedStateMachine):
         capacity=st.sampled_from((200, 5000, 2**20)),
         window=st.sampled_from((1, 300, 5000, 70_000)),
         packet=st.sampled_from((256, 1000, 32768)),
+        compression=st.sampled_from((b"none", b"none", b"zlib")),
         rekeyBytes=st.sampled_from((3000, 50_000, 2**30)),
         channels=st.integers(1, 4),
         fault=st.sampled_from((None, None, "flip", "flip", "drop", "duplicate", "cut")),
@@ -250,11 +257,12 @@ class Machine(RuleBasedStateMachine):
         capacity: int,
         window: int,
         packet: int,
+        compression: bytes,
         rekeyBytes: int,
         channels: int,
         fault: str | None,
     ) -> None:
-        self.world = World(mode, capacity, (window, packet), rekeyBytes)
+        self.world = World(mode, capacity, (window, packet), rekeyBytes, compression)
         self.fault = fault
         for n in range(channels):
             self.open(n % 2)
@@ -480,9 +488,9 @@ class Machine(RuleBasedStateMachine):
         """
         network = world.network
         for tcp in network.ends:
-            for _ in range(10):
+            for filler in _FILLERS:
                 if tcp.disturbed and not world.ended:
-                    tcp.protocol.sendIgnore(bytes(30_000))
+                    tcp.protocol.sendIgnore(filler)
                     network.drain()
         assert world.ended, "what was changed on the wire went unnoticed"
         network.drain()
