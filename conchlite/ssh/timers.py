@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Timers:
     """
     The timers of one transport.
+
+    @ivar heard: whether the peer has said something; set by the transport
+        whenever something comes.
     """
 
     __slots__ = (
@@ -38,9 +41,6 @@ class Timers:
     )
 
     def __init__(self, transport: SSHTransportBase) -> None:
-        """
-        @ivar heard: set by the transport whenever something comes.
-        """
         self._transport = transport
         self._handshake: IDelayedCall | None = None
         self._login: IDelayedCall | None = None
