@@ -171,6 +171,10 @@ class SecurityTests(SynchronousTestCase):
         """
         strict = classesOf(SECURITY)["PostQuantum"]
         self.assertEqual([b"mlkem768x25519-sha256"], strict.supportedKeyExchanges)
+        self.assertEqual(
+            [b"mlkem768x25519-sha256", b"sntrup761x25519-sha512@openssh.com"],
+            classesOf(SECURITY)["PostQuantumAlsoThere"].supportedKeyExchanges,
+        )
         self.assertEqual((False, False), (SSHServerTransport.allowTerrapin, SSHClientTransport.allowTerrapin))
         for line in re.findall(r"``((?:SSH\w+)\.\w+)``", SECURITY):
             modules = ("transport", "userauth", "factory")

@@ -132,6 +132,7 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
             "howto/listings/server/hostkeys.py",
+            "howto/listings/server/limits.py",
         }
         self.assertEqual({f"howto/listings/client/{name}" for name in names} | elsewhere, found)
 

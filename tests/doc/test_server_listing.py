@@ -14,11 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.error import HostKeyChanged, HostKeyRejected
 from conchlite.ssh.connection import SSHConnection
+from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
+from conchlite.ssh.transport import SSHServerTransport
 from tests.doc.listings import DOC
 from tests.ssh.links import Link
 
-LISTING = runpy.run_path(str(DOC / "howto" / "listings" / "server" / "hostkeys.py"))
+LISTINGS = DOC / "howto" / "listings" / "server"
+LISTING = runpy.run_path(str(LISTINGS / "hostkeys.py"))
+LIMITS = runpy.run_path(str(LISTINGS / "limits.py"))
 
 
 class HostKeysTests(SynchronousTestCase):
@@ -72,3 +76,22 @@ class HostKeysTests(SynchronousTestCase):
         error = self.logIn(new, coming=other).client.closeReason.value
         self.assertIsInstance(error, HostKeyRejected)
         self.assertIsInstance(error, HostKeyChanged)
+
+
+class LimitsTests(SynchronousTestCase):
+    def test_names(self) -> None:
+        """
+        Each limit of the listing is one that there is, with another value.
+        """
+        for own, base in ((LIMITS["ServerTransport"], SSHServerTransport), (LIMITS["Server"], SSHFactory)):
+            for name in vars(own):
+                if not name.startswith("_"):
+                    self.assertNotEqual(getattr(own, name), getattr(base, name), name)
+
+    def test_groups(self) -> None:
+        """
+        A moduli file is of use where a method is offered that takes a group.
+        """
+        self.assertIn(
+            b"diffie-hellman-group-exchange-sha256", LIMITS["Server"].protocol.supportedKeyExchanges
+        )
