@@ -6,6 +6,7 @@ It is run and kept by C{python -m tests.interop.matrix}.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import re
@@ -250,13 +251,22 @@ def main(arguments: Sequence[str]) -> int:
         documentation, and what it says of peers that did not run stays.
     @return: the exit status.
     """
-    wanted = [argument for argument in arguments if argument != "--write"]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.interop.matrix",
+        description="Every algorithm, one at a time, with every peer; then a table of it.",
+    )
+    parser.add_argument("part", nargs="*", help="part of the names of test cases to run; by default all are")
+    parser.add_argument("--write", action="store_true", help="keep what comes out in doc/interop.rst")
+    options = parser.parse_args(arguments)
+    wanted: list[str] = options.part
     chosen = {
         case: case.peer.name
         for case in cases()
         if not wanted or any(part in f"{case.__module__}.{case.__qualname__}" for part in wanted)
     }
-    if "--write" in arguments:
+    if not chosen:
+        parser.error(f"no test case has {' or '.join(wanted)} in its name")
+    if options.write:
         # What is kept of a peer is all of it.
         chosen = {case: case.peer.name for case in cases() if case.peer.name in chosen.values()}
     names = [f"{case.__module__}.{case.__qualname__}" for case in chosen]
@@ -281,7 +291,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"\n{problem}")
     if not verdicts.wasSuccessful():
         return 1
-    if "--write" in arguments:
+    if options.write:
         kept = read(CHAPTER.read_text())
         kept.add(verdicts, verdicts.versions)
         peers = dict.fromkeys(case.peer.name for case in cases())
