@@ -20,6 +20,7 @@ ROOT = Path(conchlite.__file__).resolve().parent
 FLOORS = {
     "conchlite": 0,
     "conchlite.error": 0,
+    "conchlite.files": 0,
     "conchlite.limits": 0,
     "conchlite.interfaces": 0,
     "conchlite.wire": 1,

@@ -38,6 +38,7 @@ from conchlite.error import (
     UserRejectedKey,
     safe,
 )
+from conchlite.files import readRegularFile
 
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key
@@ -178,22 +179,11 @@ class KnownHostsFile:
 
     def _read(self) -> bytes:
         try:
-            # Without O_NONBLOCK, opening a FIFO waits for somebody to write.
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return readRegularFile(self._path, MAXIMUM_FILE_SIZE)
         except FileNotFoundError:
             return b""
         except OSError as e:
             raise ConchError(f"known hosts file {self._path}: {e.strerror}") from e
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ConchError(f"known hosts file {self._path} is not a regular file")
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read(MAXIMUM_FILE_SIZE + 1)
-        finally:
-            os.close(descriptor)
-        if len(content) > MAXIMUM_FILE_SIZE:
-            raise ConchError(f"known hosts file {self._path} is larger than {MAXIMUM_FILE_SIZE // 2**20} MiB")
-        return content
 
     def endsWithinLine(self) -> bool:
         """

@@ -10,11 +10,11 @@ generator and the prime, the last two in hexadecimal.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 
 from conchlite.algorithms.kex.groupexchange import FLOOR_BITS, GROUP_EXCHANGE_SHA256
 from conchlite.error import UsageError, safe
+from conchlite.files import readRegularFile
 
 #: No moduli file is larger than this, in bytes. OpenSSH's has 0.6 MB.
 MAXIMUM_FILE_SIZE = 4 * 1024 * 1024
@@ -44,8 +44,12 @@ def readModuli(path: str | os.PathLike[str]) -> Groups:
         has no group that can be used.
     """
     name = safe(os.fspath(path))
+    try:
+        content = readRegularFile(path, MAXIMUM_FILE_SIZE)
+    except OSError as error:
+        raise UsageError(f"moduli file {name}: {error.strerror}") from error
     groups: dict[int, list[tuple[int, int]]] = {}
-    for number, line in enumerate(_read(path, name).splitlines(), 1):
+    for number, line in enumerate(content.splitlines(), 1):
         text = line.strip()
         if not text or text.startswith(b"#"):
             continue
@@ -58,24 +62,6 @@ def readModuli(path: str | os.PathLike[str]) -> Groups:
     if not groups:
         raise UsageError(f"{name} has no safe prime of {FLOOR_BITS} bits or more; {_CURE}")
     return groups
-
-
-def _read(path: str | os.PathLike[str], name: str) -> bytes:
-    try:
-        # Without O_NONBLOCK, opening a FIFO waits for somebody to write.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise UsageError(f"moduli file {name}: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"moduli file {name} is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAXIMUM_FILE_SIZE + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > MAXIMUM_FILE_SIZE:
-        raise UsageError(f"moduli file {name} is larger than {MAXIMUM_FILE_SIZE // 2**20} MiB")
-    return content
 
 
 def _parse(line: bytes) -> tuple[int, int] | None:

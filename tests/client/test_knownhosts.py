@@ -281,7 +281,7 @@ class KnownHostsFileTests(SynchronousTestCase):
         for path in (self.path, FilePath(os.path.dirname(self.path.path))):
             knownHosts = KnownHostsFile.fromPath(path)
             error = self.assertRaises(ConchError, knownHosts.hasHostKey, b"host", blob())
-            self.assertIn("is not a regular file", str(error))
+            self.assertIn(": not a regular file", str(error))
 
     def test_unreadable(self) -> None:
         knownHosts = KnownHostsFile.fromPath(FilePath(os.devnull + "/below"))
