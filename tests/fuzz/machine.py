@@ -35,7 +35,9 @@ from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
 from conchlite.wire.types import packString
 from tests.fuzz.network import Network, Watched
-from tests.fuzz.recording import MODES
+from tests.fuzz.recording import MODES, fixedSecrets
+from tests.sansio.pairs import seeded
+from tests.ssh.authlink import ed25519
 from tests.ssh.links import Client, ServerFactory
 
 _STDERR = 1
@@ -168,8 +170,12 @@ class World(Watched):
         self.channels: list[Tracked] = []
         self.decisions: list[Deferred[bool]] = []
         factory = ServerFactory()
+        factory.privateKeys = {b"ssh-ed25519": ed25519(1)}
         client, server = Client(), factory.buildProtocol(None)
-        for each in (client, server):
+        for seed, each in enumerate((client, server)):
+            # What is compressed has to be as long again when Hypothesis wants
+            # to see the same once more.
+            each.randomBytes = seeded(seed)
             each.supportedKeyExchanges = [b"curve25519-sha256"]
             each.supportedCiphers = list(MODES[mode].ciphers)
             each.supportedMACs = list(MODES[mode].macs)
@@ -232,6 +238,8 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self._secrets = fixedSecrets()
+        self._secrets.__enter__()
         self.logged: list[Any] = []
         self._writes = 0
         globalLogPublisher.addObserver(self._observe)
@@ -457,6 +465,7 @@ class Machine(RuleBasedStateMachine):
             if hasattr(self, "world"):
                 self._settle(self.world)
         finally:
+            self._secrets.__exit__(None, None, None)
             globalLogPublisher.removeObserver(self._observe)
 
     def _settle(self, world: World) -> None:
