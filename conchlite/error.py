@@ -279,7 +279,7 @@ class HandshakeTimedOut(ConchError):
 
 class LoginTimedOut(ConchError):
     """
-    The client did not log in in time.
+    The login was not over in time.
     """
 
 

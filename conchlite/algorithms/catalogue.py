@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -334,6 +334,22 @@ def macs() -> tuple[bytes, ...]:
     The names of all MACs.
     """
     return tuple(_MACS)
+
+
+def unknown(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
+    """
+    Those of C{names} that nothing has, with whichever C{cryptography}.
+
+    @param family: an attribute of L{AlgorithmSet}.
+    """
+    tables: dict[str, Collection[bytes]] = {
+        "keyExchanges": _KEY_EXCHANGES,
+        "signatures": _KEY_TYPE_OF_SIGNATURE.keys() | _KEY_TYPES.keys(),
+        "ciphers": _CIPHERS,
+        "macs": _MACS,
+        "compressions": compressions(),
+    }
+    return tuple(name for name in names if name not in tables[family])
 
 
 def known(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -209,6 +209,9 @@ def _advice(role: Role, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes
     """
     family, attribute = _LISTS[kind]
     names = catalogue.known(family, theirs)
+    if kind == "key exchange" and all(map(catalogue.isPostQuantum, ours)):
+        # That is demanded, and not to be given up.
+        names = tuple(filter(catalogue.isPostQuantum, names))
     if kind == "host key" and role is Role.SERVER:
         # Adding a name gives us no key.
         types = {catalogue.keyTypeOfSignature(name) for name in ours}

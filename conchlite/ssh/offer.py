@@ -8,16 +8,18 @@ from collections.abc import Sequence
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.error import UsageError, safe
+from conchlite.ssh.common import asBytes
 
 # The lists that take the place of each family of a set.
-_LISTS = {
+_OFFERED = {
     "supportedKeyExchanges": "keyExchanges",
     "supportedPublicKeys": "signatures",
     "supportedCiphers": "ciphers",
     "supportedMACs": "macs",
     "supportedCompressions": "compressions",
-    "acceptedSignatures": "signatures",
 }
+_LISTS = {**_OFFERED, "acceptedSignatures": "signatures"}
 
 
 class AlgorithmOffer:
@@ -62,15 +64,30 @@ class AlgorithmOffer:
         """
         What is offered, as one. Setting it replaces all of the lists.
         """
-        return AlgorithmSet(
-            tuple(self.supportedKeyExchanges),
-            tuple(self.supportedPublicKeys),
-            tuple(self.supportedCiphers),
-            tuple(self.supportedMACs),
-            tuple(self.supportedCompressions),
-        )
+        lists = {family: tuple(map(asBytes, getattr(self, name))) for name, family in _OFFERED.items()}
+        return AlgorithmSet(**lists)
 
     @algorithms.setter
     def algorithms(self, value: AlgorithmSet) -> None:
         for name, family in _LISTS.items():
             setattr(self, name, list(getattr(value, family)))
+
+    def checkedAlgorithms(self) -> AlgorithmSet:
+        """
+        What is offered, without what the installed C{cryptography} lacks.
+
+        @raise UsageError: one of the lists has a name that does not exist, or
+            nothing of it can be offered; the text names the list.
+        """
+        offered = self.algorithms
+        for name, family in _OFFERED.items():
+            for unknown in catalogue.unknown(family, getattr(offered, family)):
+                raise UsageError(f"{name}: there is no algorithm named {safe(unknown)}")
+        offered = offered.replacing(
+            keyExchanges=catalogue.available(offered.keyExchanges),
+            signatures=catalogue.available(offered.signatures),
+        )
+        for name, family in _OFFERED.items():
+            if not getattr(offered, family):
+                raise UsageError(f"{name}: nothing is left to offer")
+        return offered

@@ -152,7 +152,11 @@ class Timers:
     def _loginOver(self) -> None:
         self._login = None
         seconds = self._transport.loginTimeout
-        error = LoginTimedOut(f"the client did not log in within {seconds:g} seconds")
+        if self._transport.isClient:
+            text = f"the server did not finish the login within {seconds:g} seconds"
+        else:
+            text = f"the client did not log in within {seconds:g} seconds"
+        error = LoginTimedOut(text)
         self._transport.end(error, numbers.DISCONNECT_BY_APPLICATION, b"login timed out")
 
     def _exchangeOver(self) -> None:

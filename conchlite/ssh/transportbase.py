@@ -20,9 +20,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from conchlite import __version__
-from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
-from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.error import (
     ConchError,
     ConnectionEnded,
@@ -30,6 +28,7 @@ from conchlite.error import (
     HostKeyRejected,
     PeerError,
     UnexpectedMessage,
+    UsageError,
     WeakKey,
     safe,
 )
@@ -47,7 +46,6 @@ from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.common import asBytes
-from conchlite.ssh.offer import AlgorithmOffer
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportsending import Backpressure, TransportSending
@@ -56,7 +54,7 @@ from conchlite.wire import numbers, transport
 _T = TypeVar("_T")
 
 
-class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
+class SSHTransportBase(TransportSending, Protocol):
     """
     What the two ends of a transport have in common.
 
@@ -68,9 +66,9 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
     @cvar minimumRSABits: the smallest RSA host key that is accepted, in bits.
     @cvar handshakeTimeout: how many seconds the first key exchange may take,
         without the time that the verdict on a host key takes; 0 for no limit.
-    @cvar loginTimeout: on a server, how many seconds a client has from its
-        connection to the end of its login, the time included that a person
-        there takes to judge our host key; 0 for no limit.
+    @cvar loginTimeout: how many seconds there are from the connection to the
+        end of the login, the time included that people take to judge a host
+        key or to type a password; 0 for no limit, which is a client's default.
     @cvar exchangeTimeout: how many seconds a re-exchange may take, after the
         login; before it C{handshakeTimeout} holds. 0 likewise.
     @cvar rekeyBytes: after how many bytes, sent or received, new keys are
@@ -172,7 +170,11 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
         """
         self._timers.exchanging()
         self._layer.start()
-        self.sendKexInit()
+        try:
+            self.sendKexInit()
+        except UsageError as error:
+            self._say(self._log.error, "cannot begin with {peer}: {error}", error=error)
+            self.end(error, numbers.DISCONNECT_BY_APPLICATION, b"internal error")
         self._flush()
 
     def _tcp(self) -> Any:
@@ -186,13 +188,6 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
             tuple(self.supportedVersions),
             self._verifySignature,
             allowTerrapin=self.allowTerrapin,
-        )
-
-    def _algorithms(self) -> AlgorithmSet:
-        offered = self.algorithms
-        return offered.replacing(
-            keyExchanges=catalogue.available(offered.keyExchanges),
-            signatures=catalogue.available(offered.signatures),
         )
 
     def _verifySignature(self, algorithm: bytes, hostKey: bytes, signature: bytes, data: bytes) -> None:
@@ -315,17 +310,22 @@ class SSHTransportBase(AlgorithmOffer, TransportSending, Protocol):
             # A login ends whatever a program's service makes of it.
             if logout is not None:
                 logout()
-        self._log.debug("connection lost: {reason}", reason=self.closeReason.getErrorMessage())
+        self._log.debug(
+            "the connection with {peer} ended: {reason}",
+            peer=self._peerText(),
+            reason=self.closeReason.getErrorMessage(),
+        )
 
     # Ending.
 
     def failProtocol(self, error: PeerError) -> None:
         """
-        The peer broke the protocol: say so, once, and end.
+        The peer broke the protocol, or has nothing in common with us: say so,
+        once, and end.
         """
         if not self._closing:
             self._say(
-                self._log.warn, "{peer} broke the protocol: {error}", error=f"{type(error).__name__}: {error}"
+                self._log.warn, "giving up on {peer}: {error}", error=f"{type(error).__name__}: {error}"
             )
         self.end(error, error.reason, error.answer.encode("ascii"))
 

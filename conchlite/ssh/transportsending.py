@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.error import PeerError, UnexpectedMessage
 from conchlite.limits import MAXIMUM_HELD_ANSWERS, MAXIMUM_UNREAD_ANSWERS
 from conchlite.sansio.phases import Outgoing
+from conchlite.ssh.offer import AlgorithmOffer
 from conchlite.ssh.transportmessages import TransportMessages
 from conchlite.wire import numbers, transport
 from conchlite.wire.types import Buffer
@@ -27,7 +27,7 @@ _ANSWERS = frozenset(
 )
 
 
-class TransportSending(TransportMessages):
+class TransportSending(AlgorithmOffer, TransportMessages):
     """
     Messages out, new keys in time, and word to the service when it may write.
     """
@@ -41,12 +41,10 @@ class TransportSending(TransportMessages):
     _serviceWritable = True
     _overridesSendPacket = False
 
-    def _algorithms(self) -> AlgorithmSet:
-        raise NotImplementedError
-
     def failProtocol(self, error: PeerError) -> None:
         """
-        The peer broke the protocol: say so, once, and end.
+        The peer broke the protocol, or has nothing in common with us: say so,
+        once, and end.
         """
         raise NotImplementedError
 
@@ -144,7 +142,7 @@ class TransportSending(TransportMessages):
         """
         if self.sessionID:
             self._timers.exchangeStarted()
-        self._layer.sendKexInit(self._algorithms())
+        self._layer.sendKexInit(self.checkedAlgorithms())
         self._tellWritable()
         self._flush()
 

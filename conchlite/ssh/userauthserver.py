@@ -389,7 +389,12 @@ class SSHUserAuthServer(SSHService):
             # RFC 4252 section 5: then the login must not be accepted.
             raise UnknownService(f"{safe(self.user)} logged in for a service '{safe(self.nextService)}'")
         self._machine.step(ServerInput.ACCEPT)
-        self._log.info("{user} logged in with {method}", user=safe(self.user), method=safe(self.method))
+        self._log.info(
+            "{user} logged in with {method} from {host}",
+            user=safe(self.user),
+            method=safe(self.method),
+            host=self._host(),
+        )
         transport.sendPacket(numbers.MSG_USERAUTH_SUCCESS, UserauthSuccess().pack())
         transport.isAuthenticated = True
         transport.setService(service())
@@ -464,8 +469,13 @@ class SSHUserAuthServer(SSHService):
             self._log.failure("{method} failed", reason, method=safe(self.method))
         elif self.method != b"none":
             self._log.info(
-                "{user} was refused {method}: {why}",
+                "{user} was refused {method} from {host}: {why}",
                 user=safe(self.user),
                 method=safe(self.method),
+                host=self._host(),
                 why=safe(str(error)) or type(error).__name__,
             )
+
+    def _host(self) -> str:
+        address = self.transport.getPeer().address
+        return safe(str(getattr(address, "host", address)))

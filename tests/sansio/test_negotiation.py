@@ -228,6 +228,22 @@ class NegotiateTests(SynchronousTestCase):
             self.assertEqual("", error.advice)
             self.assertTrue(str(error).endswith(theirs[-1].decode()))
 
+    def test_adviceKeepsToPostQuantum(self) -> None:
+        """
+        Where only what withstands a quantum computer is offered, nothing else
+        is advised.
+        """
+        demanding = clientOffer(keyExchanges=(b"mlkem768x25519-sha256",))
+        sntrup = b"sntrup761x25519-sha512"
+        for theirs, advised in (
+            ((b"curve25519-sha256", sntrup), f"{sntrup.decode()} is known"),
+            ((b"curve25519-sha256", b"diffie-hellman-group14-sha1"), ""),
+        ):
+            error = self.assertRaises(
+                NoCommonAlgorithm, negotiate, Role.CLIENT, demanding, serverOffer(keyExchanges=theirs), True
+            )
+            self.assertEqual(advised, error.advice.partition(",")[0])
+
     def test_adviceOfWhatCannotBeDone(self) -> None:
         """
         What the installed C{cryptography} cannot do is no advice.

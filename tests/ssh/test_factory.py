@@ -488,7 +488,7 @@ class LogTests(SynchronousTestCase):
         crowd = Crowd()
         said = self.broken(crowd, 1000)
         self.assertEqual(20, len(said))
-        self.assertEqual(10, len([text for text in said if "broke the protocol" in text]))
+        self.assertEqual(10, len([text for text in said if "giving up on" in text]))
         crowd.clock.advance(1)
         said = self.broken(crowd, 1)
         self.assertEqual(3, len(said))

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, LEGACY, LEGACY_NAMES, SERVER_DEFAULT
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
-from conchlite.error import BadSignature, NoCommonAlgorithm, StrictKexRequired
+from conchlite.error import BadSignature, NoCommonAlgorithm, StrictKexRequired, UsageError
 from conchlite.sansio import transportlayer
 from conchlite.ssh.authmethods.publickey import signedData
 from conchlite.ssh.keys import Key
@@ -177,6 +177,37 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual(LEGACY.ciphers, built.algorithms.ciphers)
         self.assertEqual([b"rsa-sha2-512", b"rsa-sha2-256", b"ssh-rsa"], built.supportedPublicKeys)
         self.assertEqual(list(LEGACY.signatures), built.acceptedSignatures)
+
+    def test_text(self) -> None:
+        """
+        Names may be text, as everywhere at the border.
+        """
+        client = SSHClientTransport()
+        client.supportedCiphers = ["aes128-ctr"]
+        self.assertEqual((b"aes128-ctr",), client.checkedAlgorithms().ciphers)
+
+    def test_noSuchAlgorithm(self) -> None:
+        """
+        A name that does not exist ends the connection before it begins, with
+        an error that names the list.
+        """
+        for attribute in (
+            "supportedKeyExchanges",
+            "supportedPublicKeys",
+            "supportedCiphers",
+            "supportedMACs",
+            "supportedCompressions",
+        ):
+            for names, text in (
+                ([b"no\x1bsuch"], f"{attribute}: there is no algorithm named no\\x1bsuch"),
+                ([], f"{attribute}: nothing is left to offer"),
+            ):
+                link = Link()
+                setattr(link.client, attribute, names)
+                link.start()
+                self.assertIsInstance(link.client.closeReason.value, UsageError)
+                self.assertEqual(text, str(link.client.closeReason.value))
+                self.assertTrue(link.clientIO.disconnecting)
 
     def test_nothingOfItInKexInit(self) -> None:
         """

@@ -176,6 +176,22 @@ class HandshakeTimeoutTests(SynchronousTestCase):
         link.server.makeConnection(link.serverIO)
         self.assertEqual([], link.clock.getDelayedCalls())
 
+    def test_client(self) -> None:
+        """
+        A client has none unless it says so; then a server that stalls between
+        its keys and the login is no reason to wait for ever.
+        """
+        link = Link()
+        self.assertEqual(0, link.client.loginTimeout)
+        link.client.loginTimeout = 5
+        link.server.loginTimeout = 0
+        link.secure()
+        link.clock.advance(5)
+        self.assertIsInstance(link.client.closeReason.value, LoginTimedOut)
+        self.assertIn(
+            "the server did not finish the login within 5 seconds", str(link.client.closeReason.value)
+        )
+
 
 class ExchangeTimeoutTests(SynchronousTestCase):
     def test_unanswered(self) -> None:
