@@ -63,11 +63,11 @@ _POST_QUANTUM = frozenset(
 
 # What not every cryptography can do, and what says whether it can.
 _PROBES = {
-    b"mlkem768x25519-sha256": "kex.mlkem:isSupported",
-    b"mlkem768nistp256-sha256": "kex.mlkem:isSupported",
-    b"mlkem1024nistp384-sha384": "kex.mlkem:isLargeSupported",
-    b"curve448-sha512": "kex.curve448:isSupported",
-    b"ssh-ed448": "publickeys.ed448:isSupported",
+    b"mlkem768x25519-sha256": "kex.mlkem:MLKEM768PrivateKey",
+    b"mlkem768nistp256-sha256": "kex.mlkem:MLKEM768PrivateKey",
+    b"mlkem1024nistp384-sha384": "kex.mlkem:MLKEM1024PrivateKey",
+    b"curve448-sha512": "kex.curve448:X448PrivateKey",
+    b"ssh-ed448": "publickeys.ed448:Ed448PrivateKey",
 }
 
 _CIPHERS = {
@@ -270,10 +270,13 @@ def _find(table: dict[bytes, str], kind: str, name: bytes) -> Any:
 
 @functools.cache
 def _works(probe: str) -> bool:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
-        return bool(_load(probe)())
-    except ImportError:
+        _load(probe).generate()
+    except (ImportError, UnsupportedAlgorithm):
         return False
+    return True
 
 
 def isPostQuantum(name: bytes) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -201,6 +202,18 @@ class LookUpTests(SynchronousTestCase):
         self.assertEqual(printed.stdout.strip(), "False")
 
 
+class Lacking:
+    """
+    A key of a kind that the installed C{cryptography} cannot do.
+    """
+
+    @staticmethod
+    def generate() -> None:
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        raise UnsupportedAlgorithm("not here")
+
+
 class PostQuantumTests(SynchronousTestCase):
     """
     Who requires post-quantum key exchange gets it, or an error at once.
@@ -236,7 +249,7 @@ class PostQuantumTests(SynchronousTestCase):
         """
         The defaults have one method that is left.
         """
-        self.patch(catalogue, "_load", lambda where: lambda: True)
+        self.patch(catalogue, "_load", lambda where: mock.Mock())
         for offer in (catalogue.CLIENT_DEFAULT, catalogue.SERVER_DEFAULT):
             self.assertEqual(offer.requiringPostQuantum().keyExchanges, (b"mlkem768x25519-sha256",))
 
@@ -254,7 +267,7 @@ class PostQuantumTests(SynchronousTestCase):
         So is one of which the installed cryptography can do none; sntrup761
         it need not be able to do.
         """
-        self.patch(catalogue, "_load", lambda where: lambda: False)
+        self.patch(catalogue, "_load", lambda where: Lacking)
         with self.assertRaises(UsageError) as caught:
             catalogue.CLIENT_DEFAULT.requiringPostQuantum()
         self.assertIn("mlkem768x25519-sha256", str(caught.exception))
@@ -292,7 +305,7 @@ class AvailableTests(SynchronousTestCase):
         """
         A C{cryptography} whose OpenSSL has no ML-KEM is not asked for it.
         """
-        self.without(lambda where: lambda: False)
+        self.without(lambda where: Lacking)
 
     def test_withoutItsModule(self) -> None:
         """
@@ -321,6 +334,8 @@ class AvailableTests(SynchronousTestCase):
                 asked.append(1)
                 raise UnsupportedAlgorithm("not here")
 
+        catalogue._load.cache_clear()
+        self.addCleanup(catalogue._load.cache_clear)
         self.patch(mlkem, "MLKEM768PrivateKey", Unsupported)
         self.patch(mlkem, "MLKEM1024PrivateKey", Unsupported)
         self.patch(curve448, "X448PrivateKey", Unsupported)

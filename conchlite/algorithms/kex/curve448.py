@@ -4,23 +4,10 @@ C{curve448-sha512}: RFC 8731, on the curve of RFC 7748 section 4.2.
 
 from __future__ import annotations
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 
 from conchlite.algorithms.kex.curves import CurveExchange
 from conchlite.error import KeyExchangeFailed
-
-
-def isSupported() -> bool:
-    """
-    Whether the installed C{cryptography} can do X448: not if it was built with
-    one of OpenSSL's relatives, which have no such curve.
-    """
-    try:
-        X448PrivateKey.generate()
-    except UnsupportedAlgorithm:
-        return False
-    return True
 
 
 class X448Curve:

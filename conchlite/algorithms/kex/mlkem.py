@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mlkem import (
     MLKEM768PrivateKey,
     MLKEM768PublicKey,
@@ -18,29 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
 from conchlite.algorithms.kex.curve25519 import X25519
 from conchlite.algorithms.kex.hybrid import Hybrid
 from conchlite.error import KeyExchangeFailed
-
-
-def isSupported() -> bool:
-    """
-    Whether the installed C{cryptography} can do ML-KEM: it is a matter of the
-    OpenSSL that it was built with.
-    """
-    try:
-        MLKEM768PrivateKey.generate()
-    except UnsupportedAlgorithm:
-        return False
-    return True
-
-
-def isLargeSupported() -> bool:
-    """
-    The same for ML-KEM-1024.
-    """
-    try:
-        MLKEM1024PrivateKey.generate()
-    except UnsupportedAlgorithm:
-        return False
-    return True
 
 
 class MLKEM:
