@@ -320,9 +320,8 @@ class SSHUserAuthClient(SSHService):
 
     def _giveUp(self) -> None:
         self._record.step(ClientInput.GIVE_UP)
-        address = self.transport.getPeer().address
         error = AuthenticationFailed(
-            self._record.report(safe(str(getattr(address, "host", address)))),
+            self._record.report(self.transport.getPeer().hostText),
             self._record.tried,
             self._record.methods,
         )

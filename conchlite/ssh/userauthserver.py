@@ -393,7 +393,7 @@ class SSHUserAuthServer(SSHService):
             "{user} logged in with {method} from {host}",
             user=safe(self.user),
             method=safe(self.method),
-            host=self._host(),
+            host=self.transport.getPeer().hostText,
         )
         transport.sendPacket(numbers.MSG_USERAUTH_SUCCESS, UserauthSuccess().pack())
         transport.isAuthenticated = True
@@ -472,10 +472,6 @@ class SSHUserAuthServer(SSHService):
                 "{user} was refused {method} from {host}: {why}",
                 user=safe(self.user),
                 method=safe(self.method),
-                host=self._host(),
+                host=self.transport.getPeer().hostText,
                 why=safe(str(error)) or type(error).__name__,
             )
-
-    def _host(self) -> str:
-        address = self.transport.getPeer().address
-        return safe(str(getattr(address, "host", address)))
