@@ -383,6 +383,19 @@ class BadFingerPrintFormat(ConchError):
     """
 
 
+class GSSAPIError(ConchError):
+    """
+    A mechanism of GSS-API failed: no ticket, an expired one, a code that does
+    not verify.
+
+    @ivar token: what the mechanism has to say to its other end, or nothing.
+    """
+
+    def __init__(self, value: object, token: bytes = b"") -> None:
+        super().__init__(value)
+        self.token = token
+
+
 class NotEnoughAuthentication(ConchError):
     """
     Raised by a checker: the credentials are good, and more are required.
@@ -439,3 +452,24 @@ class NoAnswer(ConchError):
     """
     Somebody was to be asked: there is no terminal, or no answer came from it.
     """
+
+
+class ConversationOver(ConchError):
+    """
+    The user cannot be asked (any more): his client wants something else, or has
+    gone, or the request is decided.
+    """
+
+
+class PasswordExpired(ConchError):
+    """
+    Raised by a checker: the password is right, and has to be changed. With a
+    portal that has a checker for L{conchlite.interfaces.IPasswordChange} the
+    client is asked for a new one; without, this is a refusal.
+
+    @ivar prompt: what the user is told.
+    """
+
+    def __init__(self, prompt: bytes | str = b"Your password has expired. New password: ") -> None:
+        super().__init__("the password has expired")
+        self.prompt = prompt

@@ -4,8 +4,10 @@ What a program implements, or is handed: the interfaces of the server's side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from twisted.cred.credentials import ICredentials
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
@@ -140,6 +142,18 @@ class ISessionSignal(Interface):
         """
 
 
+class IGSSAPICredentials(ICredentials):
+    """
+    A user who has proved to be a principal, by GSS-API. Whether the principal
+    may be the user is the checker's to say.
+    """
+
+    username: bytes = Attribute("The name of the user that the client wants to log in as.")
+    mechanism: str = Attribute("The object identifier of the mechanism, with dots.")
+    principal: str = Attribute("Who it is, in the mechanism's way of writing, as C{alice@EXAMPLE.ORG}.")
+    delegated: object = Attribute("The credentials that the client has delegated, or L{None}.")
+
+
 class IAuthorizedKeysDB(Interface):
     """
     Knows which keys belong to whom.
@@ -154,3 +168,75 @@ class IAuthorizedKeysDB(Interface):
         @return: an iterable of L{conchlite.ssh.keys.Key}, or a Deferred of
             one; empty for a user who is not known.
         """
+
+
+# What a request to log in comes to, for the portal's checkers. Those for keys
+# and passwords are twisted.cred.credentials.ISSHPrivateKey and IUsernamePassword.
+
+
+class IKeyboardInteractive(ICredentials):
+    """
+    A user who can be asked: the method C{keyboard-interactive}.
+
+    The checker talks with him for as long as it likes, and then says who he
+    is, or that he may not log in, as for any other credentials.
+    """
+
+    username: bytes = Attribute("The name that the client gave, which nobody has checked.")
+
+    def ask(
+        name: bytes | str, instruction: bytes | str, prompts: Sequence[tuple[bytes | str, bool]]
+    ) -> Deferred[list[str]]:
+        """
+        Show the user something, and ask him. May be called again when the
+        Deferred has fired, and not before.
+
+        @param name: a title, or nothing.
+        @param instruction: some lines to show, or nothing.
+        @param prompts: the questions, C{MAXIMUM_PROMPTS} at most, each with
+            whether what he types may be shown. With none of them he is only
+            shown the rest.
+        @return: fires with the answers, as many as there are prompts, none of
+            them longer than C{MAXIMUM_ANSWER_SIZE} bytes. An answer may be
+            empty. Fails with L{conchlite.error.ConversationOver} when the
+            client has asked for something else or has gone, or the checker has
+            answered already, or it asks more often than failures are allowed:
+            each round with prompts but the first counts as one.
+        """
+
+
+class IPasswordChange(ICredentials):
+    """
+    A user who has a password and wants another one, RFC 4252 section 8.
+
+    The checker changes it if the old one is right, and then lets him in. If it
+    does not like the new one it raises L{conchlite.error.PasswordExpired} again.
+    """
+
+    username: bytes = Attribute("The name that the client gave, which nobody has checked.")
+    password: bytes = Attribute("The old password; it is not empty.")
+    newPassword: bytes = Attribute("The new one; it is not empty.")
+
+
+class IHostBased(ICredentials):
+    """
+    Another host's word for it that one of its users is there, RFC 4252
+    section 9. That the signature is by C{blob} has been verified; whether
+    that is the host's key, and whether its word is worth anything, has not.
+    """
+
+    username: bytes = Attribute("The name that the client gave, which nobody has checked.")
+    algName: bytes = Attribute("The signature algorithm.")
+    blob: bytes = Attribute("The client host's public key.")
+    clientHost: bytes = Attribute("The client host's name in lower case, without a dot at its end.")
+    clientUser: bytes = Attribute("The user's name on that host.")
+    address: object = Attribute("Where the connection comes from, an L{IAddress}.")
+
+
+class IUserNameOnly(ICredentials):
+    """
+    A name, and nothing to prove it: the method C{none}. A server lets users in
+    with it only if its portal has a checker for it.
+    """
+
+    username: bytes = Attribute("The name that the client gave, which nobody has checked.")

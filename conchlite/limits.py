@@ -52,6 +52,28 @@ MAXIMUM_MPINT_SIZE = 16384 // 8 + 1
 #: The most strings that a list of strings may have.
 MAXIMUM_STRINGS = 256
 
+# Certificates: conchlite.algorithms.publickeys.certificates.
+
+#: The most critical options that a certificate may have, and the most
+#: extensions.
+MAXIMUM_CERTIFICATE_OPTIONS = 64
+
+# Conversations with a user: conchlite.ssh.authmethods.keyboardinteractive.
+
+#: The most prompts, or answers, in one round of keyboard-interactive.
+MAXIMUM_PROMPTS = 16
+
+#: The most bytes of an answer that a server hands to a checker.
+MAXIMUM_ANSWER_SIZE = 1024
+
+#: The most rounds that a server gets answers to in one authentication.
+MAXIMUM_ROUNDS = 32
+
+# Authentication by GSS-API: conchlite.wire.gssapi.
+
+#: The most mechanisms that a client may offer in a request.
+MAXIMUM_MECHANISMS = 16
+
 # The exchange of keys: conchlite.sansio.transportlayer.
 
 #: The most IGNORE, UNIMPLEMENTED and DEBUG messages that a peer may send
