@@ -101,14 +101,34 @@ _KEY_TYPES = {
     b"ecdsa-sha2-nistp521": "publickeys.ecdsa:NISTP521",
     b"ssh-rsa": "publickeys.rsa:RSA",
     b"ssh-ed448": "publickeys.ed448:ED448",
+    b"sk-ssh-ed25519@openssh.com": "publickeys.securitykeys:ED25519",
+    b"sk-ecdsa-sha2-nistp256@openssh.com": "publickeys.securitykeys:NISTP256",
     b"ssh-dss": "publickeys.dsa:DSA",
 }
+
+_SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
 
 # The type of key behind a signature algorithm, where the names differ.
 _KEY_TYPE_OF_SIGNATURE = {
     b"rsa-sha2-512": b"ssh-rsa",
     b"rsa-sha2-256": b"ssh-rsa",
 }
+
+_CERTIFICATE_SUFFIX = b"-cert-v01@openssh.com"
+
+
+def certificateName(name: bytes) -> bytes:
+    """
+    What a type of key, or a signature algorithm, is called where it is that of
+    a certificate: OpenSSH's PROTOCOL.certkeys.
+    """
+    return name.removesuffix(b"@openssh.com") + _CERTIFICATE_SUFFIX
+
+
+_CERTIFICATE_TYPES = tuple(map(certificateName, _KEY_TYPES))
+
+# Every type of key may be certified, and so may what it signs with.
+_PLAIN_NAMES = {certificateName(name): name for name in (*_KEY_TYPES, *_KEY_TYPE_OF_SIGNATURE)}
 
 # The transport knows "none" by itself.
 _COMPRESSIONS = {
@@ -294,7 +314,8 @@ def available(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
     @param names: what is to be offered; what nobody can lack passes.
     """
-    return tuple(name for name in names if name not in _PROBES or _works(_PROBES[name]))
+    probes = {name: _PROBES.get(plainName(name)) for name in names}
+    return tuple(name for name in names if (probe := probes[name]) is None or _works(probe))
 
 
 def keyExchange(name: bytes) -> KeyExchangeMethod | GroupExchange:
@@ -347,7 +368,7 @@ def unknown(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
     """
     tables: dict[str, Collection[bytes]] = {
         "keyExchanges": _KEY_EXCHANGES,
-        "signatures": _KEY_TYPE_OF_SIGNATURE.keys() | _KEY_TYPES.keys(),
+        "signatures": _KEY_TYPE_OF_SIGNATURE.keys() | _KEY_TYPES.keys() | _PLAIN_NAMES.keys(),
         "ciphers": _CIPHERS,
         "macs": _MACS,
         "compressions": compressions(),
@@ -363,7 +384,7 @@ def known(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
     """
     tables = {
         "keyExchanges": available(keyExchanges()),
-        "signatures": available((*_KEY_TYPE_OF_SIGNATURE, *_KEY_TYPES)),
+        "signatures": available((*_KEY_TYPE_OF_SIGNATURE, *_KEY_TYPES, *_PLAIN_NAMES)),
         "ciphers": ciphers(),
         "macs": macs(),
         "compressions": compressions(),
@@ -391,11 +412,18 @@ def compressions() -> tuple[bytes, ...]:
 
 def keyType(name: bytes) -> KeyType:
     """
-    The type of key with this name.
+    The type of key, or of certificate, with this name.
 
     @raise UsageError: there is no such type.
     """
+    if name in _CERTIFICATE_TYPES:
+        return _certificateType(name)
     return cast(KeyType, _find(_KEY_TYPES, "key type", name))
+
+
+@functools.cache
+def _certificateType(name: bytes) -> KeyType:
+    return cast(KeyType, _load("publickeys.certificates:CertificateType")(keyType(plainName(name))))
 
 
 def keyTypes() -> tuple[bytes, ...]:
@@ -405,11 +433,38 @@ def keyTypes() -> tuple[bytes, ...]:
     return tuple(_KEY_TYPES)
 
 
+def certificateTypes() -> tuple[bytes, ...]:
+    """
+    The names of all types of certificate: one for each type of key.
+    """
+    return _CERTIFICATE_TYPES
+
+
+def isSecurityKey(name: bytes) -> bool:
+    """
+    Whether a type of key, or a signature algorithm, is that of a security key,
+    or of a certificate of one.
+    """
+    return plainName(name) in _SECURITY_KEYS
+
+
 def keyTypeOfSignature(algorithm: bytes) -> bytes:
     """
-    The name of the key type that makes signatures of C{algorithm}.
+    The name of the key type that makes signatures of C{algorithm}; for one of
+    a certificate's algorithms, that of the certificate.
     """
-    return _KEY_TYPE_OF_SIGNATURE.get(algorithm, algorithm)
+    plain = plainName(algorithm)
+    if plain == algorithm:
+        return _KEY_TYPE_OF_SIGNATURE.get(algorithm, algorithm)
+    return certificateName(_KEY_TYPE_OF_SIGNATURE.get(plain, plain))
+
+
+def plainName(name: bytes) -> bytes:
+    """
+    A type of key, or a signature algorithm, without the certificate: what a
+    signature calls itself that was made by a certified key.
+    """
+    return _PLAIN_NAMES.get(name, name)
 
 
 def keyFile(name: str) -> KeyFile:

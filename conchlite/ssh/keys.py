@@ -10,11 +10,8 @@ when a key is first read: a fingerprint needs none of it.
 
 from __future__ import annotations
 
-import enum
-import hashlib
 import os
 import unicodedata
-from base64 import b64encode
 from typing import TYPE_CHECKING, cast
 
 from twisted.logger import Logger
@@ -22,6 +19,7 @@ from twisted.logger import Logger
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.publickeys.signatures import (
     MINIMUM_RSA_BITS,
+    Presence,
     checkKeySize,
     keyTypeOf,
     makeSignature,
@@ -42,11 +40,13 @@ from conchlite.error import (
     WeakKey,
     safe,
 )
-from conchlite.wire.kex import SignatureBlob
+from conchlite.ssh.fingerprints import Fingerprint, FingerprintFormats, fingerprintOf, hostKeyFingerprint
+from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
     from conchlite.algorithms.base import KeyType
     from conchlite.algorithms.publickeys import PrivateKey, PublicKey
+    from conchlite.algorithms.publickeys.certificates import Certificate
 
 __all__ = [
     "BadFingerPrintFormat",
@@ -66,64 +66,6 @@ __all__ = [
 
 #: No key file is larger than this, in bytes.
 MAXIMUM_FILE_SIZE = 1024 * 1024
-
-
-class FingerprintFormats(enum.Enum):
-    """
-    The forms that L{Key.fingerprint} has.
-
-    @cvar MD5_HEX: MD5, in hexadecimal with colons: C{b1:94:6a:...}.
-    @cvar SHA256_BASE64: SHA-256, in base64 with its padding.
-    """
-
-    MD5_HEX = "md5-hex"
-    SHA256_BASE64 = "sha256-base64"
-
-
-def _md5(blob: bytes) -> str:
-    # An identifier that people have compared by eye since 1995, not a proof.
-    return hashlib.md5(blob, usedforsecurity=False).hexdigest()
-
-
-class Fingerprint(str):
-    """
-    A host key's fingerprint as C{verifyHostKey} gets it: MD5 in hexadecimal
-    with colons. It equals the same text whether that is C{str} or C{bytes}.
-
-    @ivar sha256: the fingerprint as OpenSSH shows it today: C{SHA256:}, and
-        SHA-256 in base64 without padding. This is the one to compare.
-    """
-
-    sha256: str
-
-    def __new__(cls, md5: str, sha256: str = "") -> Fingerprint:
-        self = super().__new__(cls, md5)
-        self.sha256 = sha256
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, bytes):
-            return self.encode("ascii") == other
-        return str.__eq__(self, other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
-
-
-def hostKeyFingerprint(blob: bytes) -> Fingerprint:
-    """
-    The fingerprint of a key that was not parsed.
-
-    @param blob: the key blob, as the server sent it.
-    """
-    digest = b64encode(hashlib.sha256(blob).digest()).rstrip(b"=").decode("ascii")
-    return Fingerprint(_colons(_md5(blob)), "SHA256:" + digest)
-
-
-def _colons(digits: str) -> str:
-    return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
 
 
 def _passphraseBytes(passphrase: bytes | str | None) -> bytes | None:
@@ -171,20 +113,39 @@ class Key:
 
     It cannot be changed. C{repr} shows nothing secret.
 
+    A key may carry a certificate. Then it is the certificate that is offered:
+    L{blob}, L{sshType} and L{supportedSignatureAlgorithms} are the
+    certificate's, and L{sign} signs for it.
+
     @ivar comment: the text that stood with the key in its file, or nothing.
+    @ivar certificate: the key's certificate, as it was read, or L{None}. That
+        it is there says nothing about whether to trust it.
     """
 
     _log = Logger()
 
-    def __init__(self, keyObject: PublicKey | PrivateKey, comment: bytes = b"") -> None:
+    def __init__(
+        self,
+        keyObject: PublicKey | PrivateKey,
+        comment: bytes = b"",
+        certificate: Certificate | None = None,
+    ) -> None:
         """
-        @param keyObject: one of C{cryptography}'s keys.
+        @param keyObject: one of C{cryptography}'s keys, or a certificate.
+        @param certificate: one of the key, which it is offered with.
         @raise BadKeyError: SSH has no such keys.
+        @raise UsageError: the certificate is another key's.
         """
+        if catalogue.plainName(keyTypeOf(keyObject).name) != keyTypeOf(keyObject).name:
+            certificate = cast("Certificate", keyObject)
+            keyObject = certificate.publicKey
         self._keyType: KeyType = keyTypeOf(keyObject)
         self._keyObject = keyObject
         self._publicObject: PublicKey = self._keyType.publicHalf(keyObject)
         self.comment = comment
+        self.certificate = certificate
+        if certificate is not None and certificate.plainBlob() != packPublicKey(self._publicObject):
+            raise UsageError("a certificate of another key")
 
     @classmethod
     def fromFile(
@@ -279,7 +240,8 @@ class Key:
     def __repr__(self) -> str:
         half = "public" if self.isPublic() else "private"
         shown = hostKeyFingerprint(self.blob()).sha256
-        return f"<{half} {self.type()} key, {self.size()} bits, {shown}>"
+        certified = "" if self.certificate is None else " with a certificate"
+        return f"<{half} {self.type()} key, {self.size()} bits, {shown}{certified}>"
 
     def isPublic(self) -> bool:
         """
@@ -291,7 +253,48 @@ class Key:
         """
         The public half; a public key is its own.
         """
-        return self if self.isPublic() else Key(self._publicObject, self.comment)
+        return self if self.isPublic() else Key(self._publicObject, self.comment, self.certificate)
+
+    def isCertificate(self) -> bool:
+        """
+        Whether the key carries a certificate.
+        """
+        return self.certificate is not None
+
+    def plain(self) -> Key:
+        """
+        The key without its certificate.
+        """
+        return self if self.certificate is None else Key(self._keyObject, self.comment)
+
+    def withCertificate(self, other: Key | Certificate) -> Key:
+        """
+        The key with a certificate: what C{id_ed25519-cert.pub} is to
+        C{id_ed25519}.
+
+        @param other: the certificate, or a key that carries it.
+        @raise UsageError: it is another key's, or none.
+        """
+        certificate = other.certificate if isinstance(other, Key) else other
+        if certificate is None:
+            raise UsageError("a certificate is wanted, and this is a plain key")
+        return Key(self._keyObject, self.comment, certificate)
+
+    def isSecurityKey(self) -> bool:
+        """
+        Whether the private half is in a device, which only an agent asks to
+        sign.
+        """
+        return catalogue.isSecurityKey(self._keyType.name)
+
+    @property
+    def application(self) -> bytes:
+        """
+        Whom a security key was made for, such as C{b"ssh:"}; of other keys,
+        nothing.
+        """
+        found = self.data().get("application", b"")
+        return found if isinstance(found, bytes) else b""
 
     def type(self) -> str:
         """
@@ -301,16 +304,22 @@ class Key:
 
     def sshType(self) -> bytes:
         """
-        The name of the type on the wire: C{b"ssh-rsa"}, C{b"ssh-ed25519"} ...
+        The name of the type on the wire: C{b"ssh-rsa"}, C{b"ssh-ed25519"} ...;
+        with a certificate, the certificate's:
+        C{b"ssh-rsa-cert-v01@openssh.com"} ...
         """
-        return self._keyType.name
+        return self._offeredType().name
+
+    def _offeredType(self) -> KeyType:
+        return self._keyType if self.certificate is None else keyTypeOf(self.certificate)
 
     def supportedSignatureAlgorithms(self) -> list[bytes]:
         """
         The signature algorithms of the key, most preferred first; behind them
-        C{ssh-rsa}, which is SHA-1, for those who ask for it by name.
+        C{ssh-rsa}, which is SHA-1, for those who ask for it by name. With a
+        certificate they have the names that they have with one.
         """
-        return list(self._keyType.signatureAlgorithms)
+        return list(self._offeredType().signatureAlgorithms)
 
     def size(self) -> int:
         """
@@ -329,14 +338,19 @@ class Key:
         What the key consists of. RSA: C{n}, C{e}, and of a private key C{d},
         C{p}, C{q}, C{u} (1/q mod p). ECDSA: C{x}, C{y}, C{curve} (the type's
         name), C{privateValue}. Ed25519 and Ed448: C{a}, C{k}, as C{bytes}.
+        Security keys: the public half of these, and C{application}.
         """
         return self._keyType.numbers(self._keyObject)
 
     def blob(self) -> bytes:
         """
-        The public key as it travels, RFC 4253 section 6.6.
+        The public key as it travels, RFC 4253 section 6.6; with a certificate,
+        the certificate.
         """
-        return packPublicKey(self._publicObject)
+        return packPublicKey(self._offered())
+
+    def _offered(self) -> PublicKey:
+        return self._publicObject if self.certificate is None else self.certificate
 
     def privateBlob(self) -> bytes:
         """
@@ -348,15 +362,12 @@ class Key:
 
     def fingerprint(self, format: FingerprintFormats = FingerprintFormats.MD5_HEX) -> str:
         """
-        A short form of the public key, for people to compare.
+        A short form of the public key, for people to compare; a certificate
+        does not change it.
 
         @raise BadFingerPrintFormat: there is no such form.
         """
-        if format is FingerprintFormats.MD5_HEX:
-            return _colons(_md5(self.blob()))
-        if format is FingerprintFormats.SHA256_BASE64:
-            return b64encode(hashlib.sha256(self.blob()).digest()).decode("ascii")
-        raise BadFingerPrintFormat(f"there is no fingerprint format {safe(str(format))}")
+        return fingerprintOf(packPublicKey(self._publicObject), format)
 
     def toString(
         self,
@@ -390,7 +401,8 @@ class Key:
             comment = comment.encode("utf-8")
         form = catalogue.keyFile(self._formatNamed(type, subtype))
         secret = _passphraseBytes(passphrase)
-        return form.dump(self._keyObject, comment or b"", secret)
+        written = self._offered() if self.isPublic() else self._keyObject
+        return form.dump(written, comment or b"", secret)
 
     def _formatNamed(self, type: str, subtype: str | None) -> str:
         name, half = type.lower(), "public" if self.isPublic() else "private"
@@ -429,7 +441,7 @@ class Key:
         """
         if isinstance(signatureType, str):
             signatureType = signatureType.encode("utf-8", "replace")
-        algorithm = signatureType or self._keyType.signatureAlgorithms[0]
+        algorithm = signatureType or self._offeredType().signatureAlgorithms[0]
         try:
             return makeSignature(algorithm, self._privateObject(), data)
         except BadSignature:
@@ -449,7 +461,7 @@ class Key:
         @param signature: the algorithm's name and the signature.
         """
         try:
-            algorithm = SignatureBlob.unpack(signature).algorithm
+            algorithm = Reader(signature, "signature").string()
             if algorithm == b"ssh-rsa":
                 return False
             verifyByKey(self._publicObject, algorithm, signature, data)
@@ -463,6 +475,8 @@ class Key:
         data: bytes,
         algorithm: bytes,
         minimumRSABits: int = MINIMUM_RSA_BITS,
+        requireTouch: bool = True,
+        requireVerification: bool = False,
     ) -> None:
         """
         Verify a signature: returns when it is good, and raises when it is
@@ -471,13 +485,17 @@ class Key:
         @param signature: the algorithm's name and the signature.
         @param algorithm: what was agreed on; the signature must be of it.
         @param minimumRSABits: the smallest RSA key that counts.
+        @param requireTouch: whether a security key has to say that somebody
+            touched it.
+        @param requireVerification: whether it has to say that it knows who.
         @raise BadSignature: it is not the key's, not of C{data}, or not of
-            C{algorithm}.
+            C{algorithm}; or a security key does not say what it has to.
         @raise MalformedMessage: C{signature} is none.
         @raise WeakKey: the key is too small.
         """
         self.checkSize(minimumRSABits)
-        verifyByKey(self._publicObject, algorithm, signature, data)
+        presence = Presence(requireTouch, requireVerification)
+        verifyByKey(self._offered(), algorithm, signature, data, presence)
 
 
 def _given(

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+    from conchlite.algorithms.publickeys.certificates import Certificate
+    from conchlite.algorithms.publickeys.securitykeys import SecurityKeyHandle, SecurityPublicKey
+
     PublicKey: TypeAlias = (
-        Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | Ed448PublicKey | DSAPublicKey
+        Ed25519PublicKey
+        | EllipticCurvePublicKey
+        | RSAPublicKey
+        | Ed448PublicKey
+        | DSAPublicKey
+        | SecurityPublicKey
+        | Certificate
     )
-    PrivateKey: TypeAlias = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey | Ed448PrivateKey
+    PrivateKey: TypeAlias = (
+        Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey | Ed448PrivateKey | SecurityKeyHandle
+    )

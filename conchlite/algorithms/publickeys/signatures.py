@@ -9,7 +9,7 @@ makes such signatures; nothing trails behind either.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import KeyType
@@ -26,6 +26,8 @@ from conchlite.wire.types import Buffer, Reader, packString
 
 if TYPE_CHECKING:
     from conchlite.algorithms.publickeys import PrivateKey, PublicKey
+    from conchlite.algorithms.publickeys.certificates import Certificate
+    from conchlite.algorithms.publickeys.securitykeys import SecurityKeyType, SecurityPublicKey
 
 #: The smallest RSA key that is trusted to prove anything, in bits.
 MINIMUM_RSA_BITS = 2048
@@ -37,13 +39,30 @@ MAXIMUM_RSA_BITS = 16384
 MAXIMUM_USER_RSA_BITS = 8192
 
 
+class Presence(NamedTuple):
+    """
+    What a security key has to say about the person in front of it, PROTOCOL.u2f.
+
+    @ivar touch: that somebody has touched it.
+    @ivar verification: that it knows who, by a PIN or a finger.
+    """
+
+    touch: bool = True
+    verification: bool = False
+
+
+#: What it has to say unless somebody asked for more, or for less.
+TOUCHED = Presence()
+
+
 def keyTypeOf(key: object) -> KeyType:
     """
-    The type of one of C{cryptography}'s keys, public or private.
+    The type of one of C{cryptography}'s keys, public or private, or of a
+    certificate or a security key.
 
     @raise BadKeyError: it is none that SSH knows.
     """
-    for name in catalogue.keyTypes():
+    for name in (*catalogue.keyTypes(), *catalogue.certificateTypes()):
         keyType = catalogue.keyType(name)
         if keyType.owns(key):
             return keyType
@@ -127,6 +146,7 @@ def verifySignature(
     data: bytes,
     minimumRSABits: int = MINIMUM_RSA_BITS,
     maximumRSABits: int = MAXIMUM_RSA_BITS,
+    presence: Presence = TOUCHED,
 ) -> None:
     """
     Verify a signature off the wire by a key off the wire: returns when it is
@@ -134,11 +154,13 @@ def verifySignature(
 
     @param algorithm: the signature algorithm that was agreed on: the
         negotiated host key algorithm, or the one that the authentication
-        request named.
+        request named. With a certificate it is one of a certificate's
+        algorithms, while the signature names that of the plain key.
     @param signatureBlob: the algorithm's name and the signature.
     @param data: what was signed.
     @param minimumRSABits: the smallest RSA key that counts.
     @param maximumRSABits: the largest RSA key that is computed with.
+    @param presence: what the signature of a security key has to say.
     @raise MalformedMessage: one of the blobs is not well formed, or the key
         is too large.
     @raise WeakKey: the key is too small.
@@ -149,10 +171,16 @@ def verifySignature(
     if keyType.family == "RSA" and keyType.size(key) > maximumRSABits:
         raise MalformedMessage(f"an RSA key of {keyType.size(key)} bits: at most {maximumRSABits}")
     _checkSize(keyType, key, minimumRSABits)
-    _verify(keyType, key, algorithm, signatureBlob, data)
+    _verify(keyType, key, algorithm, signatureBlob, data, presence)
 
 
-def verifyByKey(key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: bytes) -> None:
+def verifyByKey(
+    key: PublicKey,
+    algorithm: bytes,
+    signatureBlob: Buffer,
+    data: bytes,
+    presence: Presence = TOUCHED,
+) -> None:
     """
     As L{verifySignature}, by a key that was read before and whose size is no
     question.
@@ -161,25 +189,46 @@ def verifyByKey(key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: b
     @raise BadSignature: the signature is not the key's, not of C{data}, or
         not of C{algorithm}.
     """
-    _verify(keyTypeOf(key), key, algorithm, signatureBlob, data)
+    _verify(keyTypeOf(key), key, algorithm, signatureBlob, data, presence)
 
 
-def _verify(keyType: KeyType, key: PublicKey, algorithm: bytes, signatureBlob: Buffer, data: bytes) -> None:
+def _verify(
+    keyType: KeyType,
+    key: PublicKey,
+    algorithm: bytes,
+    signatureBlob: Buffer,
+    data: bytes,
+    presence: Presence,
+) -> None:
     if catalogue.keyTypeOfSignature(algorithm) != keyType.name:
         raise BadSignature(f"a {safe(keyType.name)} key where {safe(algorithm)} was agreed on")
-    blob = SignatureBlob.unpack(signatureBlob)
+    plain = catalogue.plainName(algorithm)
+    if plain != algorithm:
+        # It is the key in the certificate that has signed, and its own
+        # algorithm that the signature names.
+        verifyByKey(cast("Certificate", key).publicKey, plain, signatureBlob, data, presence)
+        return
+    reader = Reader(signatureBlob, "signature")
+    named = reader.string()
     # RFC 8332 section 3.2: a peer that agreed on rsa-sha2-256 must not get
     # away with SHA-1 by writing another name here.
-    if blob.algorithm != algorithm:
-        raise BadSignature(f"a {safe(blob.algorithm)} signature where {safe(algorithm)} was agreed on")
-    keyType.verify(key, algorithm, blob.signature, data)
+    if named != algorithm:
+        raise BadSignature(f"a {safe(named)} signature where {safe(algorithm)} was agreed on")
+    if catalogue.isSecurityKey(algorithm):
+        securityKeyType, securityKey = cast("SecurityKeyType", keyType), cast("SecurityPublicKey", key)
+        securityKeyType.verify(securityKey, algorithm, reader.rest(), data, presence)
+    else:
+        signature = reader.string()
+        reader.end()
+        keyType.verify(key, algorithm, signature, data)
 
 
 def makeSignature(algorithm: bytes, key: PrivateKey, data: bytes) -> bytes:
     """
     Sign.
 
-    @param algorithm: one of the C{signatureAlgorithms} of the key's type.
+    @param algorithm: one of the C{signatureAlgorithms} of the key's type, or of
+        its certificate's; the signature names that of the plain key.
     @return: a signature blob: the algorithm's name and the signature.
     @raise BadKeyError: it is no key that SSH knows.
     @raise BadSignatureAlgorithmError: the key makes no such signatures.
@@ -187,5 +236,5 @@ def makeSignature(algorithm: bytes, key: PrivateKey, data: bytes) -> bytes:
     @raise BadSignature: what was computed does not verify: a fault of this
         machine, which must not be sent.
     """
-    keyType = keyTypeOf(key)
-    return SignatureBlob(algorithm, keyType.sign(key, algorithm, data)).pack()
+    keyType, plain = keyTypeOf(key), catalogue.plainName(algorithm)
+    return SignatureBlob(plain, keyType.sign(key, plain, data)).pack()
