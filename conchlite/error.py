@@ -8,7 +8,10 @@ that its DISCONNECT gets. L{UsageError} is for what our caller did wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from conchlite.ssh.authreport import AuthenticationReport
 
 
 class ConchError(Exception):
@@ -249,10 +252,12 @@ class Disconnected(ConchError):
 
     @ivar reason: the code, RFC 4253 section 11.1.
     @ivar description: the text that came with it, made safe to print.
+    @ivar byPeer: whether it was the peer's.
     """
 
-    def __init__(self, reason: int, description: bytes | str) -> None:
+    def __init__(self, reason: int, description: bytes | str, byPeer: bool = False) -> None:
         self.reason = reason
+        self.byPeer = byPeer
         self.description = safe(description)
         from conchlite.wire.numbers import disconnectName
 
@@ -297,17 +302,27 @@ class PeerSilent(ConchError):
 
 class AuthenticationFailed(ConchError):
     """
-    The server accepted none of what was tried.
+    The login came to nothing: the server accepted none of what was tried, or
+    the connection ended meanwhile; then C{data} is the error that it ended with.
 
+    @ivar report: all that is known about it; L{None} if the login had not begun.
     @ivar tried: what was tried, in order, in words: method, and for a key its
         type and fingerprint.
     @ivar methods: the methods that the server would still accept.
     """
 
-    def __init__(self, value: object, tried: Sequence[str] = (), methods: Sequence[bytes] = ()) -> None:
-        super().__init__(value)
+    def __init__(
+        self,
+        value: object,
+        tried: Sequence[str] = (),
+        methods: Sequence[bytes] = (),
+        report: AuthenticationReport | None = None,
+        data: object = None,
+    ) -> None:
+        super().__init__(value, data)
         self.tried = tuple(tried)
         self.methods = tuple(methods)
+        self.report = report
 
 
 class ChannelRequestFailed(ConchError):
@@ -396,6 +411,12 @@ class GSSAPIError(ConchError):
         self.token = token
 
 
+class CommandsConflict(ConchError):
+    """
+    What a user has logged in with is bound to two commands that differ.
+    """
+
+
 class NotEnoughAuthentication(ConchError):
     """
     Raised by a checker: the credentials are good, and more are required.
@@ -440,6 +461,13 @@ class HostKeyChanged(HostKeyRejected):
         self.offendingEntry = offendingEntry
         self.path = path
         self.lineno = lineno
+
+
+class CertificateRejected(ConchError):
+    """
+    A certificate that does not prove what it should: not signed, not valid
+    now, not for this user or host, or with a condition that is not met.
+    """
 
 
 class InvalidEntry(ConchError):

@@ -11,6 +11,8 @@ from twisted.cred.credentials import ICredentials
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IProcessProtocol, IProtocol
 
@@ -125,6 +127,21 @@ class ISessionSetEnv(Interface):
         The user sets a variable of the environment of what will run.
 
         @raise EnvironmentVariableNotPermitted: he may not.
+        """
+
+
+class ISessionEnvironment(Interface):
+    """
+    What an L{ISession} provides, too, to be told what the server has to say in
+    variables of the environment.
+    """
+
+    def addEnvironment(variables: Mapping[bytes, bytes]) -> object:
+        """
+        The server sets variables: those that belong to the key that the user
+        has logged in with, and C{SSH_ORIGINAL_COMMAND}, where something else
+        runs than he has asked for. It is called just before that runs; what
+        the user has set under the same names does not count.
         """
 
 

@@ -267,6 +267,7 @@ class SSHConnection(Requests):
         message = connection.ChannelOpen.unpack(packet)
         try:
             self._checkLimits(message)
+            self._checkPermissions(message)
             found = self.getChannel(
                 message.channelType,
                 message.initialWindowSize,
@@ -294,6 +295,13 @@ class SSHConnection(Requests):
             message.channelType == b"session" and sessions >= self.maxSessions
         ):
             raise ConchError("too many channels", numbers.OPEN_RESOURCE_SHORTAGE)
+
+    def _checkPermissions(self, message: connection.ChannelOpen) -> None:
+        transport = self.transport
+        if not transport.isClient and not transport.permissions.mayOpen(
+            message.channelType, message.specificData
+        ):
+            raise ConchError("not permitted", numbers.OPEN_ADMINISTRATIVELY_PROHIBITED)
 
     def getChannel(
         self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes

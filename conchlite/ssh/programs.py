@@ -30,6 +30,7 @@ from conchlite.error import ConchError, safe
 from conchlite.interfaces import (
     EnvironmentVariableNotPermitted,
     ISession,
+    ISessionEnvironment,
     ISessionSetEnv,
     ISessionSignal,
     WindowSize,
@@ -43,7 +44,7 @@ _VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-@implementer(ISession, ISessionSetEnv, ISessionSignal)
+@implementer(ISession, ISessionEnvironment, ISessionSetEnv, ISessionSignal)
 class ProcessSession:
     """
     Runs commands and shells as processes, under the server's own user.
@@ -127,6 +128,12 @@ class ProcessSession:
             raise EnvironmentVariableNotPermitted("too many variables")
         self._added += 1
         self.environment[name] = value
+
+    def addEnvironment(self, variables: Mapping[bytes, bytes]) -> None:
+        """
+        Set what the server says.
+        """
+        self.environment.update(variables)
 
     def openShell(self, proto: IProcessProtocol) -> None:
         """

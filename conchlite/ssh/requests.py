@@ -288,11 +288,18 @@ class Requests(SSHService):
         """
         message = connection.GlobalRequest.unpack(packet)
         reply = self._globalReplies.asked(message.wantReply)
-        result = _ask(self.gotGlobalRequest, message.requestName, message.requestData)
+        result = _ask(self._globalRequest, message.requestName, message.requestData)
         if isinstance(result, Deferred):
             result.addBoth(self._globalDecided, reply)
         else:
             self._globalDecided(result, reply)
+
+    def _globalRequest(self, globalType: bytes, data: bytes) -> object:
+        # What the user may not do, no avatar can allow him.
+        transport = self.transport
+        if not transport.isClient and not transport.permissions.mayRequest(globalType, data):
+            return False
+        return self.gotGlobalRequest(globalType, data)
 
     def gotGlobalRequest(self, globalType: bytes, data: bytes) -> object:
         """

@@ -16,9 +16,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from conchlite.error import ConchError
 from conchlite.interfaces import (
     EnvironmentVariableNotPermitted,
     ISession,
+    ISessionEnvironment,
     ISessionSetEnv,
     ISessionSignal,
     WindowSize,
@@ -95,21 +97,47 @@ class SSHSession(SSHChannel):
 
     def requestReceived(self, requestType: bytes, data: bytes) -> object:
         """
-        As with every channel; but only one program runs in a session.
+        As with every channel; but only one program runs in a session, and
+        what the user's permissions do not allow is refused.
         """
+        if not self.conn.transport.permissions.mayAsk(requestType):
+            return False
         if requestType not in _PROGRAM_REQUESTS:
             return super().requestReceived(requestType, data)
         if self._programWanted or self.disconnecting:
             return False
         self._programWanted = True
         try:
-            result = super().requestReceived(requestType, data)
+            result = super().requestReceived(*self._permitted(requestType, data))
         except Exception:
             self._programStarted(False)
             raise
         if isinstance(result, Deferred):
             return result.addBoth(self._programStarted)
         return self._programStarted(result)
+
+    def _permitted(self, requestType: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """
+        The request that is granted in the place of one to run something.
+
+        @raise MalformedMessage: C{data} is no such request's.
+        @raise ConchError: what the user asks for cannot be a variable.
+        """
+        permissions = self.conn.transport.permissions
+        variables = dict(permissions.environment)
+        if permissions.command is not None:
+            original = _originalCommand(requestType, data)
+            if original is not None:
+                if b"\0" in original:
+                    raise ConchError("a command with a NUL in it")
+                variables[b"SSH_ORIGINAL_COMMAND"] = original
+            requestType, data = b"exec", connection.ExecRequest(permissions.command).pack()
+        session: ISessionEnvironment | None = (
+            ISessionEnvironment(self._adapted(), None) if variables else None
+        )
+        if session is not None:
+            session.addEnvironment(variables)
+        return requestType, data
 
     def _programStarted(self, result: object) -> object:
         if result and not isinstance(result, Failure):
@@ -257,6 +285,14 @@ class SSHSession(SSHChannel):
         finally:
             if self.session is not None:
                 self.session.closed()
+
+
+def _originalCommand(requestType: bytes, data: bytes) -> bytes | None:
+    if requestType == b"exec":
+        return connection.ExecRequest.unpack(data).command
+    if requestType == b"subsystem":
+        return connection.SubsystemRequest.unpack(data).name
+    return None
 
 
 class SSHSessionClient(protocol.Protocol):

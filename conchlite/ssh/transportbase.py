@@ -46,6 +46,7 @@ from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.common import asBytes
+from conchlite.ssh.permissions import PLAIN, Permissions
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportsending import Backpressure, TransportSending
@@ -92,6 +93,8 @@ class SSHTransportBase(TransportSending, Protocol):
     @ivar closeReason: why the connection ended, or is ending.
     @ivar avatar: on a server, whose connection it is, after the login.
     @ivar logoutFunction: on a server, what ends the login.
+    @ivar permissions: on a server, what users may do; after the login, what is
+        left of it for this one.
     """
 
     protocolVersion = b"2.0"
@@ -123,6 +126,7 @@ class SSHTransportBase(TransportSending, Protocol):
     instance: SSHService | None = None
     avatar: Any = None
     logoutFunction: Callable[[], object] | None = None
+    permissions: Permissions = PLAIN
 
     _holds = 0
     _tcpPaused = False

@@ -24,6 +24,7 @@ from conchlite.error import ConnectionEnded, PeerError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.address import SSHTransportAddress
 from conchlite.ssh.keys import Key
+from conchlite.ssh.permissions import PLAIN
 from conchlite.ssh.service import SSHService
 
 SESSION_ID = b"\x17" * 32
@@ -84,6 +85,7 @@ class FakeTransport:
     factory = None
     peer = None
     loginTimeout = 120
+    permissions = PLAIN
 
     def __init__(self, clock=None):
         self.clock = clock

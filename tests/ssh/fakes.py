@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from conchlite.error import ConchError, ConnectionEnded, PeerError
 from conchlite.ssh.address import SSHTransportAddress
+from conchlite.ssh.permissions import PLAIN
 from conchlite.ssh.service import SSHService
 from conchlite.wire import connection, numbers
 
@@ -43,6 +44,7 @@ class FakeTransport:
     """
 
     sessionID = b"session identifier"
+    permissions = PLAIN
 
     def __init__(self, isClient: bool, clock: Clock | None = None) -> None:
         self.isClient = isClient

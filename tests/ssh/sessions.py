@@ -93,12 +93,14 @@ class FakeSession:
 
 
 class SessionTestCase(SynchronousTestCase):
-    def open(self, made: object) -> None:
+    def open(self, made: object, channel: type[SSHSession] = SSHSession) -> None:
         """
         Open a session of an avatar whose L{ISession} is C{made}.
         """
         self.made = made
-        self.link = Link(SSHConnection(), SSHConnection(), SessionUser(lambda: made))
+        avatar = SessionUser(lambda: made)
+        avatar.channelLookup[b"session"] = channel
+        self.link = Link(SSHConnection(), SSHConnection(), avatar)
         self.conn = self.link.client.service
         self.client = SessionRecorder()
         self.conn.openChannel(self.client)
