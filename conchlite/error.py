@@ -501,3 +501,9 @@ class PasswordExpired(ConchError):
     def __init__(self, prompt: bytes | str = b"Your password has expired. New password: ") -> None:
         super().__init__("the password has expired")
         self.prompt = prompt
+
+
+class AgentError(ConchError):
+    """
+    An agent refused, cannot be reached, or broke its protocol.
+    """

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from conchlite.error import InvalidEntry, MalformedMessage, safe
+from conchlite.ssh.patterns import matchesPattern
 from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
@@ -58,30 +59,6 @@ def fingerprint(blob: bytes) -> str:
     """
     digest = binascii.b2a_base64(hashlib.sha256(blob).digest(), newline=False)
     return "SHA256:" + digest.rstrip(b"=").decode("ascii")
-
-
-def matchesPattern(name: bytes, pattern: bytes) -> bool:
-    """
-    Whether C{name} fits C{pattern}, where C{*} is any run of bytes and C{?} any one.
-
-    It takes no more than C{len(name) * len(pattern)} steps, whatever the file says.
-    """
-    at = within = 0
-    star, resume = -1, 0
-    while at < len(name):
-        # A star is looked for first: it may stand where the name has one too.
-        if pattern[within : within + 1] == b"*":
-            star, resume = within, at
-            within += 1
-        elif within < len(pattern) and pattern[within] in (name[at], 0x3F):
-            at += 1
-            within += 1
-        elif star >= 0:
-            resume += 1
-            at, within = resume, star + 1
-        else:
-            return False
-    return not pattern[within:].strip(b"*")
 
 
 class _Entry:

@@ -259,20 +259,23 @@ class CertificateType:
     def make(
         self,
         nonce: bytes,
-        publicKey: PublicKey,
+        keyBlob: bytes,
         fields: CertificateFields,
         sign: Callable[[bytes], bytes],
     ) -> Certificate:
         """
         A new certificate.
 
-        @param fields: without a signature.
+        @param keyBlob: the blob of the key to certify.
+        @param fields: all but the signature.
         @param sign: makes the signature of what it is given.
+        @raise MalformedMessage: it would be none that can be read.
         """
-        unsigned = self._start(nonce, publicKey) + fields.pack()[: -len(packString(fields.signature))]
-        whole = Reader(unsigned + packString(sign(unsigned)), "certificate")
-        whole.stringView()
-        return self.read(whole)
+        key = keyBlob[len(packString(self._plain.name)) :]
+        unsigned = packString(nonce) + key + fields.pack()[: -len(packString(fields.signature))]
+        # It is read before it is signed: there is no taking back a signature.
+        self.read(Reader(unsigned + packString(b"")))
+        return self.read(Reader(unsigned + packString(sign(packString(self.name) + unsigned))))
 
     def pack(self, key: Certificate) -> bytes:
         return key.blob[len(packString(self.name)) :]

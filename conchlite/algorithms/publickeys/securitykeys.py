@@ -118,7 +118,7 @@ class SecurityKeyType:
                 f"an {safe(self.name)} key makes no {safe(algorithm)} signatures"
             )
         raise UsageError(
-            "only its device signs with a security key: give it to an agent with ssh-add, and ask that to sign"
+            "only its device signs with a security key: give it to an agent with ssh-add, and let that sign"
         )
 
     def verify(
