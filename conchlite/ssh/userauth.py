@@ -14,6 +14,8 @@ from conchlite.ssh.userauthclient import SSHUserAuthClient as SSHUserAuthClient
 from conchlite.ssh.userauthserver import SSHUserAuthServer as SSHUserAuthServer
 from conchlite.wire.numbers import MSG_USERAUTH_BANNER as MSG_USERAUTH_BANNER
 from conchlite.wire.numbers import MSG_USERAUTH_FAILURE as MSG_USERAUTH_FAILURE
+from conchlite.wire.numbers import MSG_USERAUTH_INFO_REQUEST as MSG_USERAUTH_INFO_REQUEST
+from conchlite.wire.numbers import MSG_USERAUTH_INFO_RESPONSE as MSG_USERAUTH_INFO_RESPONSE
 from conchlite.wire.numbers import MSG_USERAUTH_PASSWD_CHANGEREQ as MSG_USERAUTH_PASSWD_CHANGEREQ
 from conchlite.wire.numbers import MSG_USERAUTH_PK_OK as MSG_USERAUTH_PK_OK
 from conchlite.wire.numbers import MSG_USERAUTH_REQUEST as MSG_USERAUTH_REQUEST

@@ -96,10 +96,8 @@ class ServerStartTests(ServerMixin, SynchronousTestCase):
         """
         The table that programs extend is there under its name.
         """
-        self.assertEqual(
-            SSHUserAuthServer.interfaceToMethod,
-            {ISSHPrivateKey: b"publickey", IUsernamePassword: b"password"},
-        )
+        table = SSHUserAuthServer.interfaceToMethod
+        self.assertEqual((table[ISSHPrivateKey], table[IUsernamePassword]), (b"publickey", b"password"))
 
     def test_attributesAreNoMethods(self):
         """

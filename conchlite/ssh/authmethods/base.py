@@ -178,9 +178,11 @@ class MethodReply(IgnoreAuthentication):
 
     @ivar messageNum: the message's number, from 60 to 79.
     @ivar packet: what follows the number.
+    @ivar counts: whether the request counts as a failure.
     """
 
-    def __init__(self, messageNum: int, packet: bytes) -> None:
+    def __init__(self, messageNum: int, packet: bytes, counts: bool = False) -> None:
         super().__init__(f"message {messageNum}")
+        self.counts = counts
         self.messageNum = messageNum
         self.packet = packet
