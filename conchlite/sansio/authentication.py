@@ -25,12 +25,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from conchlite.error import MalformedMessage, UnexpectedMessage, UsageError, safe
+from conchlite.sansio.attempts import Answer, Attempt
 from conchlite.wire import numbers
 from conchlite.wire.userauth import UserauthFailure, UserauthRequest
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.publickeys.certificates import Certificate
 
 #: The most bytes of a user's, a service's and a method's name.
 MAXIMUM_NAME_SIZE = 255
@@ -209,14 +214,21 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
     """
     A client's authentication: its state, and what the report of a failure needs.
 
+    Every request but C{none} begins an attempt, unless it is the answer to a
+    message of its method. A method that knows more about it than its name says
+    so with L{attempt}, behind the request. What becomes of an attempt is
+    noted here: by L{refused}, by L{accepted}, and by the steps C{ANSWER} and
+    C{DECLINE}.
+
     @ivar requests: the number of requests sent.
     @ivar userName: the user of the last request.
     @ivar serviceName: the service that it asked for.
     @ivar methodName: its method.
     @ivar methods: the methods that the server would accept, by its last FAILURE.
     @ivar authenticatedWith: methods that ended in partial success.
-    @ivar tried: what was offered to the server, in words.
+    @ivar attempts: what was offered to the server, and what became of it.
     @ivar obstacles: what was not offered, and why.
+    @ivar banners: what the server had to say to the user, safe to print.
     """
 
     def __init__(self) -> None:
@@ -227,8 +239,10 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         self.methodName = b""
         self.methods: tuple[bytes, ...] = ()
         self.authenticatedWith: list[bytes] = []
-        self.tried: list[str] = []
+        self.attempts: list[Attempt] = []
         self.obstacles: list[str] = []
+        self.banners: list[str] = []
+        self._describable = False
         self._exhausted: set[bytes] = set()
         self._bannerSize = 0
 
@@ -239,20 +253,91 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         @return: the body of the USERAUTH_REQUEST.
         @raise UsageError: it is not our turn.
         """
+        continues = self.state is ClientState.ANSWERING and methodName == self.methodName
         self.step(ClientInput.REQUEST)
         self.requests += 1
+        self._describable = not continues
+        if continues:
+            self._amend(continued=True)
+        elif methodName != b"none":
+            self.attempts.append(Attempt(methodName))
         self.userName = userName
         self.serviceName = serviceName
         self.methodName = methodName
         return UserauthRequest(userName, serviceName, methodName, methodData).pack()
+
+    def step(self, own: ClientInput) -> None:
+        """
+        Take a step of our own.
+
+        @raise UsageError: it is not possible in this state.
+        """
+        super().step(own)
+        if own is ClientInput.ANSWER:
+            self._amend(continued=True)
+        elif own is ClientInput.DECLINE:
+            self._amend(answer=Answer.DECLINED)
+
+    def attempt(
+        self,
+        what: str = "",
+        *,
+        keyType: bytes = b"",
+        fingerprint: str = "",
+        algorithm: bytes = b"",
+        source: str = "",
+        certificate: Certificate | None = None,
+    ) -> None:
+        """
+        Say what the request was that was sent last. Where it was the answer to
+        a message of the method, it is an attempt of its own from now on.
+
+        @param what: in words, where the method's name does not say it.
+        @param keyType: a key's type, on the wire.
+        @param fingerprint: its SHA-256 fingerprint; of a certificate, the key's.
+        @param algorithm: what it signs with.
+        @param source: where it came from.
+        @param certificate: the certificate, if it is one.
+        """
+        if self._describable and self.attempts:
+            self.attempts.pop()
+        else:
+            self._amend(answer=Answer.MORE)
+        self.attempts.append(
+            Attempt(self.methodName, what, keyType, fingerprint, algorithm, source, certificate)
+        )
+        self._describable = False
+
+    def _amend(self, *, continued: bool | None = None, answer: Answer | None = None) -> None:
+        if self.methodName != b"none" and self.attempts:
+            last = self.attempts[-1]
+            self.attempts[-1] = replace(
+                last,
+                continued=last.continued if continued is None else continued,
+                answer=last.answer if answer is None else answer,
+            )
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """
+        What was offered to the server, in words.
+        """
+        return tuple(attempt.words for attempt in self.attempts)
 
     def refused(self, message: UserauthFailure) -> None:
         """
         The server answered the last request with FAILURE.
         """
         self.methods = message.authenticationsThatCanContinue
+        self._amend(answer=Answer.PARTIAL if message.partialSuccess else Answer.REFUSED)
         if message.partialSuccess:
             self.authenticatedWith.append(self.methodName)
+
+    def accepted(self) -> None:
+        """
+        The server answered the last request with SUCCESS.
+        """
+        self._amend(answer=Answer.ACCEPTED)
 
     def exhausted(self, methodName: bytes) -> None:
         """
@@ -287,23 +372,6 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         self._bannerSize += size + _BANNER_OVERHEAD
         if self._bannerSize > MAXIMUM_BANNER_SIZE:
             raise MalformedMessage(f"more than {MAXIMUM_BANNER_SIZE} bytes of USERAUTH_BANNER")
-
-    def report(self, host: str) -> str:
-        """
-        Why the authentication failed, for a person to read.
-        """
-        said = [f"{host} did not authenticate '{safe(self.userName)}'"]
-        said.append("tried: " + (", ".join(self.tried) or "nothing"))
-        if self.obstacles:
-            said.append("not tried: " + ", ".join(self.obstacles))
-        if self.authenticatedWith:
-            said.append("accepted as a part: " + _list(self.authenticatedWith))
-        said.append("the server would accept: " + (_list(self.methods) or "no method at all"))
-        return "; ".join(said)
-
-
-def _list(names: Sequence[bytes]) -> str:
-    return safe(b", ".join(names))
 
 
 class ServerAuthentication(_Machine[ServerState, ServerInput]):

@@ -245,7 +245,7 @@ class TransportMessages(TransportFacts):
     def _disconnected(self, event: events.Disconnected) -> None:
         # First the reason: receiveError may call loseConnection.
         if self.closeReason is None:
-            self.closeReason = Failure(Disconnected(event.reason, event.description))
+            self.closeReason = Failure(Disconnected(event.reason, event.description, byPeer=True))
         self.receiveError(event.reason, event.description)
         if not self._closing:
             self._close()

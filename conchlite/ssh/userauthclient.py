@@ -4,6 +4,7 @@ The client's half of the service C{ssh-userauth}: RFC 4252.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,21 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from conchlite.error import AuthenticationFailed, ConchError, PeerError, UnexpectedMessage, safe
+from conchlite.error import (
+    AuthenticationFailed,
+    ConchError,
+    ConnectionEnded,
+    Disconnected,
+    LoginTimedOut,
+    PeerError,
+    UnexpectedMessage,
+    safe,
+)
 from conchlite.sansio.authentication import ClientAuthentication, ClientInput, ClientState, attributeName
 from conchlite.ssh.authmethods import METHODS
 from conchlite.ssh.authmethods.base import ClientMethod, askProgram
 from conchlite.ssh.authmethods.publickey import sign
+from conchlite.ssh.authreport import AuthenticationReport
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.service import SSHService
 from conchlite.wire import numbers
@@ -33,6 +44,8 @@ if TYPE_CHECKING:
     Later: TypeAlias = Awaitable
     GivenPublicKey: TypeAlias = Key | PublicKey | bytes | str | None
     GivenPrivateKey: TypeAlias = Key | PrivateKey | bytes | str | None
+
+_UNDECIDED = (ClientState.CHOOSING, ClientState.WAITING, ClientState.ANSWERING)
 
 _REPEATABLE = frozenset(name for name, method in METHODS.items() if method.client.repeatable)
 
@@ -60,6 +73,8 @@ class SSHUserAuthClient(SSHService):
     @cvar minimumRSABits: the smallest RSA key that is used, in bits.
     @cvar maximumPasswordAttempts: how many passwords are sent at most.
     @cvar maximumRequests: how many requests are sent at most.
+    @cvar wallClock: the time, in seconds since 1970, by which the report of a
+        failure judges certificates.
     @ivar user: who logs in.
     @ivar instance: the service that follows.
     @ivar lastAuth: the method of the last request.
@@ -85,6 +100,7 @@ class SSHUserAuthClient(SSHService):
     minimumRSABits = 2048
     maximumPasswordAttempts = 3
     maximumRequests = 20
+    wallClock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, user: Text, instance: SSHService) -> None:
         """
@@ -139,6 +155,15 @@ class SSHUserAuthClient(SSHService):
         """
         return Deferred.fromCoroutine(sign(self, publicKey, signData))
 
+    def keySource(self, publicKey: Key) -> str:
+        """
+        Where a key that L{getPublicKey} gave comes from, for the report of a
+        failure.
+
+        @return: a few words, such as C{"file ~/.ssh/id_ed25519"} or C{"agent"}.
+        """
+        return "program"
+
     def getPassword(self, prompt: bytes | None = None) -> Later[Text | None] | Text | None:
         """
         The password.
@@ -172,9 +197,13 @@ class SSHUserAuthClient(SSHService):
 
     def serviceStopped(self) -> None:
         """
-        Cancel what is awaited, and forget what was sent.
+        Cancel what is awaited, and forget what was sent. A connection that
+        ended in the middle of the login ends with a report of it.
         """
+        before = self._record.state
         self._record.step(ClientInput.STOP)
+        if before in _UNDECIDED:
+            self._explainEnd()
         self._methods = {}
         running, self._running = self._running, None
         if running is not None:
@@ -197,6 +226,7 @@ class SSHUserAuthClient(SSHService):
         The server let the user in: start the service that follows.
         """
         UserauthSuccess.unpack(packet)
+        self._record.accepted()
         self._log.info(
             "authenticated as {user} with {method}",
             user=safe(self._record.userName),
@@ -221,6 +251,7 @@ class SSHUserAuthClient(SSHService):
         lines = banner.message.replace(b"\r\n", b"\n").split(b"\n")
         # Each byte becomes four characters at most, and nothing is cut off.
         message = "\n".join(safe(line, 4 * len(line)) for line in lines)
+        self._record.banners.append(message)
         self.bannerReceived(message, safe(banner.languageTag))
 
     def ssh_USERAUTH_PK_OK(self, packet: bytes) -> None:
@@ -320,16 +351,42 @@ class SSHUserAuthClient(SSHService):
 
     def _giveUp(self) -> None:
         self._record.step(ClientInput.GIVE_UP)
-        error = AuthenticationFailed(
-            self._record.report(self.transport.getPeer().hostText),
-            self._record.tried,
-            self._record.methods,
-        )
         self.transport.end(
-            error,
+            self._failed(),
             numbers.DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE,
             b"no more authentication methods available",
         )
+
+    def _explainEnd(self) -> None:
+        reason = self.transport.closeReason
+        error = None if reason is None else reason.value
+        if isinstance(error, (ConnectionEnded, LoginTimedOut)) or (
+            # A DISCONNECT of our own is the program's wish.
+            isinstance(error, Disconnected) and error.byPeer
+        ):
+            self.transport.closeReason = Failure(self._failed(error))
+
+    def _failed(self, ended: ConchError | None = None) -> AuthenticationFailed:
+        record = self._record
+        report = AuthenticationReport(
+            host=self.transport.getPeer().hostText,
+            user=safe(asBytes(self.user)),
+            attempts=tuple(record.attempts),
+            obstacles=tuple(record.obstacles),
+            authenticatedWith=tuple(record.authenticatedWith),
+            methods=record.methods,
+            answerable=frozenset(kind for kind in record.methods if self._canAnswer(kind)),
+            signatureAlgorithms=_nameList(self.transport.peerExtensions.get(b"server-sig-algs")),
+            banners=tuple(record.banners),
+            ended=ended,
+            seconds=self.wallClock(),
+        )
+        error = AuthenticationFailed(str(report), record.tried, record.methods, report, ended)
+        error.__cause__ = ended
+        return error
+
+    def _canAnswer(self, kind: bytes) -> bool:
+        return getattr(self, attributeName("auth_", kind), METHODS.get(kind)) is not None
 
     def _run(self, steps: Coroutine[Deferred[Any], Any, None]) -> None:
         """
@@ -360,3 +417,7 @@ class SSHUserAuthClient(SSHService):
                 numbers.DISCONNECT_BY_APPLICATION,
                 b"internal error",
             )
+
+
+def _nameList(names: bytes | None) -> tuple[bytes, ...]:
+    return () if not names else tuple(names.split(b","))

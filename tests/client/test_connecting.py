@@ -244,6 +244,7 @@ class ConnectingTests(ConnectingTestCase):
         lost = connecting.whenLost()
         self.server.connections[0].abortConnection()
         self.endpoint.flush()
-        self.failureResultOf(d, ConnectionEnded)
+        error = self.failureResultOf(d, AuthenticationFailed).value
+        self.assertIsInstance(error.data, ConnectionEnded)
         self.successResultOf(lost)
         self.noTimers()

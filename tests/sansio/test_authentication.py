@@ -212,31 +212,47 @@ class CandidatesTests(SynchronousTestCase):
         self.refused(record, (b"__class__!", b"pass word", b"x" * 65, b"\xff", b"PASSWORD", b"password"))
         self.assertEqual(record.candidates(self.order, ()), [b"password"])
 
-    def test_report(self):
+    def test_attempts(self):
         """
-        The report says for whom, what was tried and what was not, and what the
-        server would accept.
+        Every request but C{none} is an attempt, unless it answers a message of
+        its method, and what became of it is noted.
         """
         record = ClientAuthentication()
+        self.refused(record, (b"publickey",))
         self.refused(record, (b"publickey", b"hostbased"), True, b"password")
-        record.tried.append("password")
-        record.obstacles.append("a key, as it is too small")
+        record.request(b"user", b"service", b"publickey", b"")
+        record.attempt(keyType=b"ssh-ed25519", fingerprint="SHA256:x", source="agent")
+        record.received(60)
+        self.refused(record, (b"hostbased",), method=b"publickey")
+        record.request(b"user", b"service", b"hostbased", b"")
+        record.received(60)
+        record.step(ClientInput.DECLINE)
         self.assertEqual(
-            record.report("example.org"),
-            "example.org did not authenticate 'user'; tried: password; not tried: a key, as it is too "
-            "small; accepted as a part: password; the server would accept: publickey, hostbased",
+            [
+                "password [accepted as a part]",
+                "publickey ssh-ed25519 SHA256:x, from agent [the key was accepted, its signature refused]",
+                "hostbased [the server asked for more, which there was not]",
+            ],
+            list(map(str, record.attempts)),
         )
+        self.assertEqual(("password", "publickey ssh-ed25519 SHA256:x", "hostbased"), record.tried)
 
-    def test_reportOfNothing(self):
+    def test_attemptThatContinues(self):
         """
-        That nothing was tried and nothing accepted is said as well; a hostile
-        list of methods does no harm.
+        What a method says of the answer to its message is an attempt of its own.
         """
         record = ClientAuthentication()
-        self.refused(record, (b"\x1b[2J",))
-        self.assertIn("tried: nothing; the server would accept: \\x1b[2J", record.report("::1"))
-        self.refused(record, ())
-        self.assertIn("no method at all", record.report("::1"))
+        record.request(b"user", b"service", b"password", b"")
+        record.attempt("password")
+        record.received(60)
+        record.request(b"user", b"service", b"password", b"")
+        record.attempt("a new password")
+        record.received(52)
+        record.accepted()
+        self.assertEqual(
+            ["password [the server asked for more]", "a new password [accepted]"],
+            list(map(str, record.attempts)),
+        )
 
     def test_banner(self):
         """

@@ -46,12 +46,13 @@ class ClientStartTests(ClientMixin, SynchronousTestCase):
         A program that overrides nothing asks once, for C{none}, and gives up.
         """
         self.start(SSHUserAuthClient("user", RecordingService()))
-        self.refuse(b"publickey", b"password", b"keyboard-interactive")
+        self.refuse(b"publickey", b"password", b"hostbased")
         self.assertEqual(self.requests(), [])
         error = self.assertGaveUp()
         self.assertEqual(error.tried, ())
-        self.assertEqual(error.methods, (b"publickey", b"password", b"keyboard-interactive"))
-        self.assertIn("192.0.2.1 did not authenticate 'user'; tried: nothing", str(error))
+        self.assertEqual(error.methods, (b"publickey", b"password", b"hostbased"))
+        self.assertIn("192.0.2.1 did not authenticate 'user': ", str(error))
+        self.assertIn("; tried: nothing; ", str(error))
 
     def test_success(self):
         """

@@ -73,7 +73,7 @@ class PasswordClient(ClientMethod):
     def _send(self, what: str, data: PasswordData) -> None:
         self.step = Step.SENT
         self.client.askForAuth(self.name, data.pack())
-        self.record.tried.append(what)
+        self.record.attempt(what)
 
     def _changeRequested(self, packet: bytes) -> Deferred[bool]:
         message = UserauthPasswdChangereq.unpack(packet)

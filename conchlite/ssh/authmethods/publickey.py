@@ -139,7 +139,15 @@ class PublicKeyClient(ClientMethod):
         self.client.signatureAlgorithm = self._algorithm
         self.step = Step.OFFERED
         self.client.askForAuth(self.name, PublicKeyData(False, self._algorithm, self._blob, b"").pack())
-        self.record.tried.append(f"publickey {self._described()}")
+        key = self.client.lastPublicKey
+        if key is not None:
+            self.record.attempt(
+                keyType=key.sshType(),
+                fingerprint=fingerprint(key),
+                algorithm=self._algorithm,
+                source=self.client.keySource(key),
+                certificate=getattr(key, "certificate", None),
+            )
 
     def _described(self) -> str:
         key = self.client.lastPublicKey
@@ -229,9 +237,17 @@ def describe(key: Key) -> str:
     """
     A key in words: its type and its fingerprint.
     """
+    return f"{safe(key.sshType())} {fingerprint(key)}"
+
+
+def fingerprint(key: Key) -> str:
+    """
+    A key's SHA-256 fingerprint; a certificate has its key's.
+    """
     from conchlite.ssh.keys import hostKeyFingerprint
 
-    return f"{safe(key.sshType())} {hostKeyFingerprint(key.blob()).sha256}"
+    plain = key.plain() if getattr(key, "certificate", None) is not None else key
+    return hostKeyFingerprint(plain.blob()).sha256
 
 
 def signedData(
@@ -320,9 +336,11 @@ class PublicKeyServer(ServerMethod):
 
 
 def _verify(key: PublicKey, algorithm: bytes, signature: bytes, covered: bytes) -> None:
-    from conchlite.algorithms.publickeys.signatures import verifyByKey
+    from conchlite.algorithms.publickeys.signatures import Presence, verifyByKey
 
     try:
-        verifyByKey(key, algorithm, signature, covered)
+        # Whether somebody has to touch a security key is known when the
+        # checker has found it: the Doorman looks then.
+        verifyByKey(key, algorithm, signature, covered, Presence(touch=False))
     except (BadSignature, MalformedMessage) as error:
         raise UnauthorizedLogin(str(error)) from None
