@@ -360,6 +360,24 @@ class BadKeyError(ConchError):
     """
 
 
+class UnknownKeyFormat(BadKeyError):
+    """
+    What was given as a key is in no format that is known.
+    """
+
+
+class DamagedKey(BadKeyError):
+    """
+    A key in a format that is known, which is truncated or damaged.
+    """
+
+
+class ExposedKeyFile(BadKeyError):
+    """
+    The file of a private key that others than its owner may read.
+    """
+
+
 class EncryptedKeyError(ConchError):
     """
     A private key that is encrypted, and no passphrase was given. It is no

@@ -148,3 +148,32 @@ EXCHANGE_SECONDS = 300
 
 #: What a peer has to take a DISCONNECT and close, before we abort.
 CLOSE_SECONDS = 2
+
+# Agents: conchlite.wire.agent, conchlite.ssh.agentframes, conchlite.ssh.agentconstraints.
+
+#: The most bytes of a message from or to an agent.
+MAXIMUM_AGENT_FRAME = 256 * 1024
+
+#: The most keys that an agent may list, or hold.
+MAXIMUM_AGENT_IDENTITIES = 2048
+
+#: The most destinations, and the most certificates, in the constraints of a
+#: key; and the most connections that one connection to an agent is bound to:
+#: what OpenSSH's ssh-agent takes.
+MAXIMUM_AGENT_CONSTRAINTS = 1024
+MAXIMUM_AGENT_BINDINGS = 16
+
+# The work of making a key of a passphrase: conchlite.algorithms.base.Effort.
+
+#: The most rounds of bcrypt that a key file may ask for: some seconds.
+MAXIMUM_BCRYPT_ROUNDS = 1024
+
+#: The most iterations of PBKDF2: some seconds.
+MAXIMUM_PBKDF2_ITERATIONS = 10_000_000
+
+#: The most work (N * r * p) of scrypt: some seconds, and 256 MiB.
+MAXIMUM_SCRYPT_WORK = 2**21
+
+#: The most memory of Argon2, in KiB, and the most work: that times the passes.
+MAXIMUM_ARGON2_MEMORY = 256 * 1024
+MAXIMUM_ARGON2_WORK = 4 * 1024 * 1024

@@ -1,0 +1,20 @@
+"""
+Agents, under Conch's names: who holds keys and signs for others, and who asks.
+
+The parts: L{conchlite.ssh.agentclient}, L{conchlite.ssh.agentserver},
+L{conchlite.ssh.agentkeyring}, L{conchlite.ssh.agentconstraints}.
+"""
+
+from conchlite.ssh.agentclient import SSHAgentClient
+from conchlite.ssh.agentconstraints import Constraints, Destination, Hop, HopKey
+from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
+
+__all__ = [
+    "RSA_SHA2_256",
+    "RSA_SHA2_512",
+    "Constraints",
+    "Destination",
+    "Hop",
+    "HopKey",
+    "SSHAgentClient",
+]
