@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import ConchError, MalformedMessage, UnexpectedMessage
-from conchlite.wire import codec, connection, kex, numbers, transport, types, userauth
+from conchlite.wire import codec, connection, gssapi, kex, numbers, transport, types, userauth
 from conchlite.wire.codec import Message, Structure
 
 DECLARED: list[type[Structure]] = [
     value
-    for module in (transport, kex, userauth, connection)
+    for module in (transport, kex, userauth, gssapi, connection)
     for value in vars(module).values()
     if isinstance(value, type) and issubclass(value, Structure) and value not in (Structure, Message)
 ]
@@ -37,6 +37,7 @@ _STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     types.Rest: st.binary(max_size=40),
     types.Secret: st.binary(max_size=40),
     types.SecretRest: st.binary(max_size=40),
+    gssapi.Mechanisms: st.lists(st.binary(max_size=12), max_size=16).map(tuple),
 }
 # What takes all that is left.
 _RESTS = (types.Rest.__metadata__[0], types.SecretRest.__metadata__[0])
@@ -67,6 +68,7 @@ def example(cls: type[Structure]) -> Structure:
         types.Rest: b"rest",
         types.Secret: b"hunter2",
         types.SecretRest: b"hunter2",
+        gssapi.Mechanisms: (b"one", b"two"),
     }
     byField = {annotation.__metadata__[0]: value for annotation, value in values.items()}
     return cls(*(byField[field] for _, field in codec._fieldsOf(cls)))

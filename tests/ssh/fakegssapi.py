@@ -1,0 +1,199 @@
+"""
+GSS-API without Kerberos: a mechanism in memory, and what every library is held to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from conchlite.error import GSSAPIError
+from conchlite.ssh.gssapi import KERBEROS
+
+SERVICE = "host@server.example.org"
+
+
+class FakeContext:
+    """
+    One end of a conversation of two tokens.
+
+    @ivar protectsIntegrity: whether the mechanism has codes.
+    """
+
+    def __init__(self, library, initiates, service, delegate=False):
+        self._library = library
+        self._initiates = initiates
+        self._service = service
+        self._delegate = delegate
+        self._began = False
+        self._key = b""
+        self.isComplete = False
+        self.protectsIntegrity = library.integrity
+        self.principal = ""
+        self.delegated = None
+
+    def step(self, token):
+        if self.isComplete:
+            raise GSSAPIError("the context is complete")
+        return self._initiate(token) if self._initiates else self._accept(token)
+
+    def _initiate(self, token):
+        library = self._library
+        if not self._began:
+            self._began = True
+            if library.ticket is None:
+                raise GSSAPIError("No Kerberos credentials available")
+            if self._service not in library.services:
+                raise GSSAPIError("Server not found in Kerberos database")
+            text = f"first|{library.ticket}|{self._service}|{self._delegate}"
+            self._key = hashlib.sha256(text.encode()).digest()
+            self.isComplete = not library.mutual
+            return text.encode()
+        if token != b"second":
+            raise GSSAPIError("Invalid token was supplied", b"what was that?")
+        self.isComplete = True
+        return None
+
+    def _accept(self, token):
+        parts = token.decode("ascii", "replace").split("|")
+        if parts[0] != "first" or len(parts) != 4:
+            raise GSSAPIError("Invalid token was supplied", b"what was that?")
+        self.principal = parts[1]
+        if parts[3] == "True":
+            self.delegated = f"the ticket of {parts[1]}"
+        self._key = hashlib.sha256(token).digest()
+        self.isComplete = True
+        return b"second" if self._library.mutual else None
+
+    def sign(self, data):
+        if not self.protectsIntegrity:
+            raise GSSAPIError("Operation unavailable")
+        return hmac.digest(self._key, data, "sha256")
+
+    def verify(self, data, mic):
+        if not hmac.compare_digest(self.sign(data), mic):
+            raise GSSAPIError("A token had an invalid Message Integrity Check (MIC)")
+
+
+class FakeLibrary:
+    """
+    @ivar ticket: the principal whose ticket there is, or L{None}.
+    @ivar integrity: whether the mechanism has codes.
+    @ivar mutual: whether the acceptor has a token, too.
+    @ivar services: the services that there are.
+    @ivar asked: what contexts were wanted.
+    """
+
+    def __init__(self, ticket="alice@EXAMPLE.ORG", integrity=True, mutual=True):
+        self.ticket = ticket
+        self.integrity = integrity
+        self.mutual = mutual
+        self.services = (SERVICE,)
+        self.asked = []
+
+    def initiate(self, mechanism, service, delegate):
+        self.asked.append((mechanism, service, delegate))
+        return FakeContext(self, True, service, delegate)
+
+    def accept(self, mechanism, service):
+        self.asked.append((mechanism, service))
+        if service not in (None, *self.services):
+            raise GSSAPIError("No key table entry found")
+        return FakeContext(self, False, service)
+
+
+def agree(library, service, delegate=False):
+    """
+    Make a context, both ends.
+    """
+    initiator = library.initiate(KERBEROS, service, delegate)
+    acceptor = library.accept(KERBEROS, None)
+    answer = acceptor.step(initiator.step(None))
+    if answer is not None:
+        initiator.step(answer)
+    return initiator, acceptor
+
+
+class LibraryMixin:
+    """
+    What every library does.
+
+    @ivar service: a service that there is.
+    @ivar principal: whose ticket there is.
+    """
+
+    service = SERVICE
+    principal = "alice@EXAMPLE.ORG"
+
+    def library(self):
+        raise NotImplementedError
+
+    def test_agreement(self):
+        """
+        Two ends come to an agreement, and the acceptor knows with whom.
+        """
+        initiator, acceptor = agree(self.library(), self.service)
+        self.assertTrue(initiator.isComplete and acceptor.isComplete)
+        self.assertTrue(initiator.protectsIntegrity and acceptor.protectsIntegrity)
+        self.assertEqual(acceptor.principal, self.principal)
+        acceptor.verify(b"data", initiator.sign(b"data"))
+
+    def test_incomplete(self):
+        """
+        An initiator that waits for its acceptor is not complete.
+        """
+        initiator = self.library().initiate(KERBEROS, self.service, False)
+        self.assertTrue(initiator.step(None))
+        self.assertFalse(initiator.isComplete)
+
+    def test_changed(self):
+        """
+        Neither what is signed nor the code may change.
+        """
+        initiator, acceptor = agree(self.library(), self.service)
+        mic = initiator.sign(b"data")
+        self.assertRaises(GSSAPIError, acceptor.verify, b"date", mic)
+        for changed in (mic[:-1], mic[:-1] + bytes([mic[-1] ^ 1]), b""):
+            self.assertRaises(GSSAPIError, acceptor.verify, b"data", changed)
+
+    def test_anothersCode(self):
+        """
+        A code of one context is none of another.
+        """
+        library = self.library()
+        initiator, _ = agree(library, self.service, delegate=True)
+        _, acceptor = agree(library, self.service)
+        self.assertRaises(GSSAPIError, acceptor.verify, b"data", initiator.sign(b"data"))
+
+    def test_delegation(self):
+        """
+        Credentials are delegated when that is asked for.
+        """
+        _, acceptor = agree(self.library(), self.service)
+        self.assertIsNone(acceptor.delegated)
+        _, acceptor = agree(self.library(), self.service, delegate=True)
+        self.assertIsNotNone(acceptor.delegated)
+
+    def test_garbage(self):
+        """
+        What is no token is an error of ours, on either side.
+        """
+        acceptor = self.library().accept(KERBEROS, None)
+        self.assertRaises(GSSAPIError, acceptor.step, b"garbage")
+        initiator = self.library().initiate(KERBEROS, self.service, False)
+        initiator.step(None)
+        self.assertRaises(GSSAPIError, initiator.step, b"garbage")
+
+    def test_unknownService(self):
+        """
+        Nobody has a ticket for a service that does not exist, and no server
+        the key of it.
+        """
+        initiator = self.library().initiate(KERBEROS, "host@nowhere.invalid", False)
+        error = self.assertRaises(GSSAPIError, initiator.step, None)
+        self.assertIn("not found in Kerberos database", str(error))
+
+        def accept():
+            self.library().accept(KERBEROS, "host@nowhere.invalid").step(b"garbage")
+
+        self.assertRaises(GSSAPIError, accept)
