@@ -235,6 +235,8 @@ SERVER_DEFAULT = AlgorithmSet(
         b"ecdsa-sha2-nistp256",
         b"ecdsa-sha2-nistp384",
         b"ecdsa-sha2-nistp521",
+        b"sk-ssh-ed25519@openssh.com",
+        b"sk-ecdsa-sha2-nistp256@openssh.com",
         b"ssh-ed448",
         b"rsa-sha2-512",
         b"rsa-sha2-256",
@@ -457,6 +459,14 @@ def keyTypeOfSignature(algorithm: bytes) -> bytes:
     if plain == algorithm:
         return _KEY_TYPE_OF_SIGNATURE.get(algorithm, algorithm)
     return certificateName(_KEY_TYPE_OF_SIGNATURE.get(plain, plain))
+
+
+def accepts(algorithms: Collection[bytes], algorithm: bytes) -> bool:
+    """
+    Whether a list of signature algorithms has this one. One of a certificate is
+    accepted where the plain one is: it is the same signature.
+    """
+    return algorithm in algorithms or plainName(algorithm) in algorithms
 
 
 def plainName(name: bytes) -> bytes:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Inflater, Opener, RandomBytes
+from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
 from conchlite.error import (
@@ -70,6 +71,7 @@ class TransportLayer:
     @ivar outgoing: what may go out.
     @ivar peerVersion: the peer's identification line, once it has come.
     @ivar sessionID: the exchange hash of the first exchange, or empty.
+    @ivar hostKey: the blob of the server's host key in it, or empty.
     @ivar negotiated: what the running keys were negotiated to be, or L{None}.
     @ivar heldBytes: the size of what an exchange holds back, in memory.
     @ivar ourKexInit: the payload of our last KEXINIT.
@@ -101,7 +103,7 @@ class TransportLayer:
         self._strict = False
         self._wantsExtensions = False
         self.peerVersion = b""
-        self.sessionID = b""
+        self.sessionID = self.hostKey = b""
         self.negotiated: NegotiatedAlgorithms | None = None
         self.ourKexInit = b""
         self.peerKexInit = b""
@@ -450,7 +452,7 @@ class TransportLayer:
         if not self._acceptedHostKeys:
             self._await()
             return [events.HostKeyOffered(exchange.hostKey)]
-        if exchange.hostKey not in self._acceptedHostKeys:
+        if plainBlob(exchange.hostKey) not in map(plainBlob, self._acceptedHostKeys):
             raise HostKeyReplaced("a key re-exchange came with another host key")
         self._finish()
         return []
@@ -499,7 +501,7 @@ class TransportLayer:
         exchange, negotiated = self._running()
         first = not self.sessionID
         if first:
-            self.sessionID = exchange.exchangeHash
+            self.sessionID, self.hostKey = exchange.exchangeHash, exchange.hostKey
         keys = KeyDerivation(exchange.hashName, exchange.sharedSecret, exchange.exchangeHash, self.sessionID)
         self._exchange = None
         self.sendMessage(transport.NewKeys())

@@ -13,13 +13,13 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.error import ConchError, UsageError
 from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
 from conchlite.ssh.admission import Admission
 from conchlite.ssh.connection import SSHConnection
+from conchlite.ssh.serverkeys import offerable
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transport import SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthServer
@@ -34,7 +34,9 @@ class SSHFactory(Factory):
 
     @ivar portal: where users log in (L{twisted.cred.portal.Portal}).
     @ivar publicKeys: the host keys: the key type's name to the public key.
-    @ivar privateKeys: the key type's name to the private key.
+    @ivar privateKeys: the key type's name to the private key. One that carries
+        the certificate of a host (L{conchlite.ssh.keys.Key.withCertificate})
+        is offered with it first, and plain to those who know the key.
     @ivar algorithms: what the transports offer, such as
         L{conchlite.algorithms.catalogue.LEGACY}; L{None} for what their class
         says.
@@ -139,11 +141,7 @@ class SSHFactory(Factory):
             built.clock = self.clock
         if self.algorithms is not None:
             built.algorithms = self.algorithms
-        built.supportedPublicKeys = [
-            algorithm
-            for algorithm in built.supportedPublicKeys
-            if catalogue.keyTypeOfSignature(algorithm) in self.privateKeys
-        ]
+        built.supportedPublicKeys = offerable(built.supportedPublicKeys, self.privateKeys)
         return built
 
     def getPublicKeys(self) -> Mapping[bytes, Key]:

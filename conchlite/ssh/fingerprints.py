@@ -10,7 +10,7 @@ import hashlib
 from base64 import b64encode
 from contextlib import suppress
 
-from conchlite.algorithms.publickeys.certificates import plainBlob
+from conchlite.algorithms.blobs import plainBlob
 from conchlite.error import BadFingerPrintFormat, MalformedMessage, safe
 
 

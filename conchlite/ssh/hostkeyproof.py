@@ -180,6 +180,8 @@ class Learner:
             except ConchError as error:
                 self._log.debug("an announced host key is left out: {error}", error=error)
                 continue
+            if key.isCertificate():
+                continue
             if any(name in self._algorithms for name in key.supportedSignatureAlgorithms()):
                 self.keys.append(key)
                 if key.blob() not in self._known:

@@ -33,6 +33,7 @@ from conchlite.sansio.role import Role
 from conchlite.ssh.common import NS, asBytes
 from conchlite.ssh.hostkeyproof import ANNOUNCEMENT, PROOF, Learner, Owner, sign
 from conchlite.ssh.requests import Requests
+from conchlite.ssh.serverkeys import plainKeys, signers
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transportbase import SSHTransportBase as SSHTransportBase
 from conchlite.wire import numbers
@@ -304,11 +305,7 @@ class SSHServerTransport(SSHTransportBase):
         publicKeys, privateKeys = self.factory.publicKeys, self.factory.privateKeys
         # As they are now: keys that the factory gets later are for connections
         # that come later. In this one a re-exchange is signed with the same.
-        self._hostKeys = {}
-        for algorithm in self.supportedPublicKeys:
-            name = catalogue.keyTypeOfSignature(algorithm)
-            if name in publicKeys and name in privateKeys:
-                self._hostKeys[algorithm] = (publicKeys[name].blob(), privateKeys[name])
+        self._hostKeys = signers(self.supportedPublicKeys, publicKeys, privateKeys)
         self.supportedPublicKeys = list(self._hostKeys)
         return Configuration(
             self.ourVersionString,
@@ -319,6 +316,7 @@ class SSHServerTransport(SSHTransportBase):
                 # RFC 8308 section 3.1: a name-list without a length of its own.
                 b"server-sig-algs": packNameList(self.acceptedSignatures)[4:],
                 b"ping@openssh.com": b"0",
+                b"publickey-hostbound@openssh.com": b"0",
             },
             self.allowTerrapin,
             getattr(self.factory, "primes", None) or {},
@@ -348,7 +346,7 @@ class SSHServerTransport(SSHTransportBase):
         """
         if not self.announceHostKeys:
             return {}
-        publicKeys, privateKeys = self.factory.publicKeys, self.factory.privateKeys
+        publicKeys, privateKeys = plainKeys(self.factory.publicKeys), plainKeys(self.factory.privateKeys)
         return {publicKeys[name].blob(): key for name, key in privateKeys.items() if name in publicKeys}
 
     def _acceptedAlgorithms(self) -> Sequence[bytes]:

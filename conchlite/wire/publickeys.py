@@ -8,6 +8,10 @@ from __future__ import annotations
 from conchlite.wire.codec import Structure
 from conchlite.wire.types import Byte, Secret, String, Strings, UInt32, UInt64
 
+#: What a certificate is for: to log in, or to be a host.
+USER = 1
+HOST = 2
+
 
 class CertificateFields(Structure):
     """

@@ -26,16 +26,14 @@ from conchlite.algorithms.publickeys.signatures import (
 )
 from conchlite.error import MalformedMessage, UsageError, safe
 from conchlite.limits import MAXIMUM_CERTIFICATE_OPTIONS
+from conchlite.wire.publickeys import HOST as HOST
+from conchlite.wire.publickeys import USER as USER
 from conchlite.wire.publickeys import CertificateFields, CertificateOption, OptionValue, Principals
 from conchlite.wire.types import Buffer, Reader, packString
 
 if TYPE_CHECKING:
     from conchlite.algorithms.base import KeyType
     from conchlite.algorithms.publickeys import PublicKey
-
-#: What a certificate is for: to log in, or to be a host.
-USER = 1
-HOST = 2
 
 #: C{validBefore} of a certificate that is good for ever.
 FOREVER = 2**64 - 1
@@ -55,20 +53,6 @@ FLAGS = frozenset(
         b"permit-user-rc",
     )
 )
-
-# How many strings the public key is in the certificate of a type; the same
-# follow the name in the plain key's blob.
-_KEY_STRINGS = {
-    b"ssh-ed25519": 1,
-    b"ssh-ed448": 1,
-    b"ecdsa-sha2-nistp256": 2,
-    b"ecdsa-sha2-nistp384": 2,
-    b"ecdsa-sha2-nistp521": 2,
-    b"ssh-rsa": 2,
-    b"sk-ssh-ed25519@openssh.com": 2,
-    b"sk-ecdsa-sha2-nistp256@openssh.com": 3,
-    b"ssh-dss": 4,
-}
 
 
 @dataclass(frozen=True)
@@ -139,26 +123,6 @@ class Certificate:
         verifySignature(
             algorithm, self.signatureKey, self.signature, self.signedData(), minimumRSABits, maximumRSABits
         )
-
-
-def plainBlob(blob: bytes) -> bytes:
-    """
-    The blob of the key in a certificate; what is no certificate, as it is.
-    It takes no C{cryptography}.
-
-    @raise MalformedMessage: it begins as a certificate, and is truncated.
-    """
-    reader = Reader(blob, "certificate")
-    try:
-        name = reader.string()
-    except MalformedMessage:
-        return blob
-    plain = catalogue.plainName(name)
-    if plain == name or plain not in _KEY_STRINGS:
-        return blob
-    reader.string()
-    fields = (packString(reader.stringView()) for _ in range(_KEY_STRINGS[plain]))
-    return packString(plain) + b"".join(fields)
 
 
 def _readOptions(data: Buffer, what: str) -> Mapping[bytes, bytes]:

@@ -2,6 +2,11 @@
 The method C{publickey}: RFC 4252 section 7, with the signature algorithms of
 RFC 8332 for RSA keys.
 
+A certificate takes the place of its key, and the signature is the key's. Where
+the server announces C{publickey-hostbound-v00@openssh.com} (OpenSSH PROTOCOL
+3.1), the signature covers its host key as well, so that an agent can tell
+where it is used; but for that the method is C{publickey}.
+
 The client first asks whether a key would do, and signs only if it would: a
 signature may need a person or a passphrase. What is signed holds the session
 identifier, the user and the service, so that a signature is good for nothing
@@ -33,7 +38,6 @@ from conchlite.error import (
 from conchlite.sansio.authentication import ClientAuthentication
 from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, MethodReply, ServerMethod
 from conchlite.wire import numbers
-from conchlite.wire.kex import SignatureBlob
 from conchlite.wire.types import Reader, packString
 from conchlite.wire.userauth import PublicKeyData, SignedData, UserauthPKOK
 
@@ -115,7 +119,7 @@ class PublicKeyClient(ClientMethod):
         The signature algorithms to offer the key with.
         """
         client = self.client
-        if key.sshType() == b"ssh-rsa" and key.size() < client.minimumRSABits:
+        if key.type() == "RSA" and key.size() < client.minimumRSABits:
             self.record.obstacles.append(
                 f"{describe(key)}, as its {key.size()} bits are less than "
                 f"{type(client).__name__}.minimumRSABits = {client.minimumRSABits}"
@@ -124,7 +128,7 @@ class PublicKeyClient(ClientMethod):
         allowed = client.signatureAlgorithms
         if allowed is None:
             allowed = client.transport.acceptedSignatures
-        ours = [name for name in key.supportedSignatureAlgorithms() if name in allowed]
+        ours = [name for name in key.supportedSignatureAlgorithms() if catalogue.accepts(allowed, name)]
         if not ours:
             self.record.obstacles.append(f"{describe(key)}, as no algorithm is allowed that it signs with")
             return []
@@ -132,7 +136,7 @@ class PublicKeyClient(ClientMethod):
         # Only a choice is made by the server's list. A key is not left out
         # because of it: npm's ssh2 1.17 forgets a comma, so that names are
         # missing in its list.
-        return [name for name in ours if name in known][:1] or ours
+        return [name for name in ours if catalogue.accepts(known, name)][:1] or ours
 
     def _offer(self) -> None:
         self._algorithm = self._others.pop(0)
@@ -174,10 +178,11 @@ class PublicKeyClient(ClientMethod):
             self.record.obstacles.append(f"a signature by {self._described()}, as there was none")
             return False
         try:
-            made = SignatureBlob.unpack(signature).algorithm
+            made = Reader(signature, "signature").string()
         except MalformedMessage:
             made = b"malformed"
-        if made != self._algorithm:
+        # What a certified key signs is called as what it signs without.
+        if made != catalogue.plainName(self._algorithm):
             self.record.obstacles.append(
                 f"a signature by {self._described()}, as signData made a {safe(made)} signature"
             )
@@ -312,7 +317,7 @@ class PublicKeyServer(ServerMethod):
 
         server = self.server
         accepted = server.acceptedSignatures or server.transport.acceptedSignatures
-        if data.algorithm not in accepted:
+        if not catalogue.accepts(accepted, data.algorithm):
             raise UnauthorizedLogin(f"the signature algorithm {safe(data.algorithm)} is not accepted")
         try:
             keyType, key = signatures.readPublicKey(data.publicKey)
