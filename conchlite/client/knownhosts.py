@@ -8,15 +8,16 @@ over and stays in the file as it is.
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
-from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Protocol
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.filepath import FilePath
 
+from conchlite.client.consoleui import ConsoleUI, UserInterface
+from conchlite.client.filelock import change
 from conchlite.client.hostentries import (
     CERT_AUTHORITY,
     REVOKED,
@@ -58,22 +59,6 @@ MAXIMUM_FILE_SIZE = 16 * 1024 * 1024
 
 #: The most bytes that a line is read with; a longer one is passed over.
 MAXIMUM_LINE_SIZE = 1024 * 1024
-
-
-class UserInterface(Protocol):
-    """
-    Whom L{KnownHostsFile.verifyHostKey} asks.
-    """
-
-    def prompt(self, text: bytes) -> Deferred[bool]:
-        """
-        Ask a question that has yes or no for an answer.
-        """
-
-    def warn(self, text: bytes) -> None:
-        """
-        Tell something.
-        """
 
 
 class KnownHostsFile:
@@ -144,15 +129,19 @@ class KnownHostsFile:
         @param hostname: as L{hostPattern} makes it.
         @raise ConchError: the file cannot be read.
         """
+        return ((n, entry) for n, entry in self.allEntriesFor(hostname) if entry.marker != CERT_AUTHORITY)
+
+    def allEntriesFor(self, hostname: bytes) -> Iterator[tuple[int, Entry]]:
+        """
+        As L{entriesFor}, with the certificate authorities.
+        """
         for entry in self._added:
             if entry.matchesHost(hostname):
                 yield 0, entry
         if self._overwrite:
             return
         for number, read in self._readEntries():
-            if isinstance(read, UnparsedEntry) or read.marker == CERT_AUTHORITY:
-                continue
-            if read.matchesHost(hostname):
+            if not isinstance(read, UnparsedEntry) and read.matchesHost(hostname):
                 yield number, read
 
     def _readEntries(self) -> Iterator[tuple[int, Entry | UnparsedEntry]]:
@@ -160,8 +149,7 @@ class KnownHostsFile:
         if not lines[-1]:
             lines.pop()
         for number, line in enumerate(lines, 1):
-            text = line.strip(b" \t\r")
-            if not text or text.startswith(b"#"):
+            if _isBlank(line):
                 yield number, UnparsedEntry(line)
                 continue
             try:
@@ -285,86 +273,97 @@ class KnownHostsFile:
 
     def save(self) -> None:
         """
-        Write what was added. The file has its old content or all of the new,
-        whatever happens meanwhile.
+        Write what was added, behind what is in the file by now. The file has
+        its old content or all of the new, whatever happens meanwhile.
 
-        @raise ConchError: what is there cannot be read.
+        @raise ConchError: what is there cannot be read, or another program
+            keeps the file to itself.
         @raise OSError: the file cannot be written.
         """
-        # A link stays a link: it is the file behind it that is replaced.
-        path = os.path.realpath(self._path)
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        kept = b"" if self._overwrite else self._read()
-        if kept and not kept.endswith(b"\n"):
-            kept += b"\n"
-        _replace(path, kept + b"".join(entry.toString() + b"\n" for entry in self._added))
+        added = b"".join(entry.toString() + b"\n" for entry in self._added)
+        if self._overwrite:
+            change(self._path, MAXIMUM_FILE_SIZE, lambda content: added)
+        else:
+            change(self._path, MAXIMUM_FILE_SIZE, lambda content: _ended(content) + added)
         self._added = []
         self._overwrite = False
 
+    def removeHost(self, hostname: bytes) -> int:
+        """
+        Forget all keys of a host, as C{ssh-keygen -R} does: each line that is
+        about it goes, with what other names it has. Authorities, revoked keys
+        and what cannot be read stay, and so does every other line as it is.
 
-def _replace(path: str, content: bytes) -> None:
-    directory, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-    try:
-        with open(descriptor, "wb") as file:
-            try:
-                before = os.stat(path)
-            except FileNotFoundError:
-                pass
-            else:
-                os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
-                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(descriptor, before.st_uid, before.st_gid)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+        @param hostname: as L{hostPattern} makes it.
+        @return: how many lines are gone.
+        @raise ConchError: the file cannot be read, or another program keeps it
+            to itself.
+        @raise OSError: it cannot be written.
+        """
+        return self._remove(lambda entry: entry.matchesHost(hostname))
+
+    def remove(self, key: Key | bytes) -> int:
+        """
+        Forget a key, of whichever hosts; otherwise as L{removeHost}.
+        """
+        return self._remove(lambda entry: entry.matchesKey(key))
+
+    def replaceKeys(
+        self, add: Sequence[Entry], unwanted: Callable[[Entry], bool] = lambda entry: False
+    ) -> None:
+        """
+        Add entries, and take others away, at once and on the disk.
+
+        @param unwanted: whether the line of an entry is taken away.
+        @raise ConchError: the file cannot be read, or another program keeps it
+            to itself.
+        @raise OSError: it cannot be written.
+        """
+        added = b"".join(entry.toString() + b"\n" for entry in add)
+
+        def edit(content: bytes) -> bytes:
+            return _ended(_without(content, unwanted)) + added
+
+        change(self._path, MAXIMUM_FILE_SIZE, edit)
+
+    def _remove(self, unwanted: Callable[[Entry], bool]) -> int:
+        removed = 0
+
+        def counted(entry: Entry) -> bool:
+            nonlocal removed
+            if entry.marker or not unwanted(entry):
+                return False
+            removed += 1
+            return True
+
+        self._added = [entry for entry in self._added if not counted(entry)]
+        # What is not there has nothing to lose, and is not made for it.
+        if not self._overwrite and _without(self._read(), counted):
+            removed = 0
+            change(self._path, MAXIMUM_FILE_SIZE, lambda content: _without(content, counted))
+        return removed
 
 
-class ConsoleUI:
+def _ended(content: bytes) -> bytes:
+    return content if content[-1:] in (b"", b"\n") else content + b"\n"
+
+
+def _without(content: bytes, unwanted: Callable[[Entry], bool]) -> bytes:
     """
-    Asks on a terminal. It waits for the answer: for a program whose reactor
-    may wait, see L{conchlite.client.terminal} for one that may not.
+    A file's content without some of its lines, and every other as it is.
     """
-
-    def __init__(self, opener: Callable[[], IO[bytes]]) -> None:
-        """
-        @param opener: opens the terminal, for reading and writing, in binary.
-        """
-        self.opener = opener
-
-    def prompt(self, text: bytes) -> Deferred[bool]:
-        """
-        @return: fires with True for C{yes}, with False for C{no} and at the
-            end of the input; fails where the terminal cannot be opened.
-        """
-        return maybeDeferred(self._prompt, text)
-
-    def _prompt(self, text: bytes) -> bool:
-        with self.opener() as terminal:
-            terminal.write(text)
-            while True:
-                terminal.flush()
-                answer = terminal.readline().strip().lower()
-                if answer in (b"yes", b"no", b""):
-                    return answer == b"yes"
-                terminal.write(b"Please type yes or no: ")
-
-    def warn(self, text: bytes) -> None:
-        """
-        Print C{text}, where there is a terminal.
-        """
+    kept = []
+    # Only at a line feed: a carriage return is part of a line.
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", content):
         try:
-            with self.opener() as terminal:
-                terminal.write(text)
-        except OSError:
-            # Without a terminal there is nobody to warn.
+            if len(line) <= MAXIMUM_LINE_SIZE and not _isBlank(line) and unwanted(parseLine(line)):
+                continue
+        except InvalidEntry:
             pass
+        kept.append(line)
+    return b"".join(kept)
+
+
+def _isBlank(line: bytes) -> bool:
+    text = line.strip(b" \t\r\n")
+    return not text or text.startswith(b"#")

@@ -22,11 +22,11 @@ from conchlite.client.hostentries import (
     PlainEntry,
     fingerprint,
     hostPattern,
-    matchesPattern,
     parseLine,
 )
 from conchlite.client.knownhosts import ConsoleUI, KnownHostsFile
 from conchlite.error import ConchError, HostKeyChanged, HostKeyRejected, InvalidEntry, UserRejectedKey
+from conchlite.ssh.patterns import matchesPattern
 from conchlite.wire.types import packString
 
 
