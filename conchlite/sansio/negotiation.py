@@ -219,7 +219,7 @@ def _advice(role: Role, kind: str, ours: Sequence[bytes], theirs: Sequence[bytes
     if not names:
         return ""
     name = names[0].decode("ascii")
-    if names[0] in catalogue.LEGACY_NAMES:
+    if catalogue.plainName(names[0]) in catalogue.LEGACY_NAMES:
         return (
             f"{name} is legacy, and off here: to use it all the same, add it to {attribute}, or "
             "set algorithms = conchlite.algorithms.catalogue.LEGACY"

@@ -424,13 +424,18 @@ class Key:
             raise UsageError("this takes a private key, and the key is public")
         return cast("PrivateKey", self._keyObject)
 
-    def sign(self, data: bytes, signatureType: bytes | str | None = None) -> bytes:
+    def sign(
+        self, data: bytes, signatureType: bytes | str | None = None, minimumRSABits: int | None = None
+    ) -> bytes:
         """
         Sign.
 
         @param signatureType: the signature algorithm; L{None} for the key's
             preferred one, which for RSA is C{rsa-sha2-512}: SHA-1 is of the
             past, and OpenSSH refuses it since 8.8.
+        @param minimumRSABits: the smallest RSA key to sign with. With L{None} a
+            smaller one than L{MINIMUM_RSA_BITS} signs only by an algorithm that
+            is asked for by its name.
         @return: the algorithm's name and the signature, as RFC 4253 section
             6.6 packs them.
         @raise BadSignatureAlgorithmError: the key makes no such signatures.
@@ -441,6 +446,9 @@ class Key:
         """
         if isinstance(signatureType, str):
             signatureType = signatureType.encode("utf-8", "replace")
+        if minimumRSABits is None:
+            minimumRSABits = 0 if signatureType else MINIMUM_RSA_BITS
+        self.checkSize(minimumRSABits)
         algorithm = signatureType or self._offeredType().signatureAlgorithms[0]
         try:
             return makeSignature(algorithm, self._privateObject(), data)

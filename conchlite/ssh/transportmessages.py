@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from conchlite.algorithms.catalogue import LEGACY_NAMES
+from conchlite.algorithms.catalogue import LEGACY_NAMES, plainName
 from conchlite.error import Disconnected, UnexpectedMessage, safe
 from conchlite.sansio import events
 from conchlite.sansio.events import Event
@@ -95,7 +95,7 @@ class TransportMessages(TransportFacts):
         new = {
             (what, name): f"{what} {name.decode('ascii')}"
             for what, name in uses
-            if name in LEGACY_NAMES and name is not None and (what, name) not in self._legacyTold
+            if name is not None and plainName(name) in LEGACY_NAMES and (what, name) not in self._legacyTold
         }
         if new:
             self._legacyTold |= new.keys()
