@@ -1,5 +1,6 @@
 """
-GSS-API without Kerberos: a mechanism in memory, and what every library is held to.
+GSS-API without Kerberos: a mechanism in memory, what every library is held to,
+and programs that log in so.
 """
 
 from __future__ import annotations
@@ -8,9 +9,22 @@ import hashlib
 import hmac
 
 from conchlite.error import GSSAPIError
+from conchlite.interfaces import IGSSAPICredentials
 from conchlite.ssh.gssapi import KERBEROS
+from conchlite.ssh.userauth import SSHUserAuthServer
+from tests.ssh.authlink import FakeChecker
+from tests.ssh.authscenes import Program
 
 SERVICE = "host@server.example.org"
+
+METHOD = "gssapi-with-mic"
+RESPONSE, TOKEN, COMPLETE, ERROR, ERRTOK, MIC = 60, 61, 63, 64, 65, 66
+
+#: What Kerberos is called, as RFC 4462 section 3.2 wants it: in DER.
+OID = bytes.fromhex("06092a864886f712010202")
+SPNEGO = bytes.fromhex("06062b0601050502")
+
+FIRST = f"first|alice@EXAMPLE.ORG|{SERVICE}|False".encode()
 
 
 class FakeContext:
@@ -197,3 +211,24 @@ class LibraryMixin:
             self.library().accept(KERBEROS, "host@nowhere.invalid").step(b"garbage")
 
         self.assertRaises(GSSAPIError, accept)
+
+
+class GSSAPIProgram(Program):
+    gssapiHost = "server.example.org"
+
+    def __init__(self, library=None, **names):
+        super().__init__(**names)
+        self.gssapiLibrary = library or FakeLibrary()
+
+
+class GSSAPIAuthServer(SSHUserAuthServer):
+    def __init__(self, library=None):
+        super().__init__()
+        self.gssapiLibrary = library or FakeLibrary()
+
+
+def trusting():
+    """
+    A checker that lets in everybody who comes to it.
+    """
+    return FakeChecker(IGSSAPICredentials, lambda credentials: credentials.username)
