@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Any
 
+from twisted.cred.credentials import ICredentials
 from twisted.cred.error import LoginFailed, Unauthorized
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -28,6 +30,7 @@ from conchlite.error import (
     UnknownService,
     safe,
 )
+from conchlite.interfaces import IConchUser
 from conchlite.sansio.authentication import (
     ServerAuthentication,
     ServerInput,
@@ -38,6 +41,9 @@ from conchlite.sansio.authentication import (
 from conchlite.ssh.authmethods import METHODS
 from conchlite.ssh.authmethods.base import LoginResult, MethodReply
 from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.doorman import Doorman
+from conchlite.ssh.factors import Login, Methods, following
+from conchlite.ssh.gssapi import KERBEROS, Library, Run
 from conchlite.ssh.service import SSHService
 from conchlite.wire import numbers
 from conchlite.wire.userauth import UserauthBanner, UserauthFailure, UserauthSuccess
@@ -89,9 +95,19 @@ class SSHUserAuthServer(SSHService):
     @cvar minimumRSABits: the smallest RSA key that is accepted, in bits.
     @cvar acceptedSignatures: the signature algorithms that are accepted;
         L{None} for the transport's, which it announces.
+    @cvar requiredMethods: which methods have to succeed, as
+        C{AuthenticationMethods} of sshd_config(5) has it: one list for each
+        way to log in, which is gone through in its order. Without any, one
+        method is enough, unless its checker wants more.
     @cvar banner: a text for the user, which clients show before the login;
         L{None} for none.
     @cvar clock: what the delays run on; L{None} for the transport's.
+    @cvar gssapiService: which service this is to GSS-API, as
+        C{"host@server.example.org"}; L{None} for any that it has a key of.
+    @cvar gssapiMechanisms: object identifiers, with dots.
+    @cvar gssapiLibrary: what does GSS-API; L{None} for the extra C{gssapi}.
+    @cvar gssapiRun: how its calls are made, which may block; L{None} for the
+        reactor's threads.
     @ivar user: who wants to log in.
     @ivar nextService: the service that is to follow.
     @ivar method: the method of the request that is being decided.
@@ -114,8 +130,13 @@ class SSHUserAuthServer(SSHService):
     failureDelay: float = 0.1
     minimumRSABits = 2048
     acceptedSignatures: Sequence[bytes] | None = None
+    requiredMethods: Methods = ()
     banner: Text | None = None
     clock: IReactorTime | None = None
+    gssapiService: str | None = None
+    gssapiMechanisms: Sequence[str] = (KERBEROS,)
+    gssapiLibrary: Library | None = None
+    gssapiRun: Run | None = None
 
     transport: SSHServerTransport
     portal: Portal
@@ -127,6 +148,7 @@ class SSHUserAuthServer(SSHService):
         self.supportedAuthentications: list[bytes] = []
         self.authenticatedWith: list[bytes] = []
         self._machine = ServerAuthentication()
+        self._login = Login()
         self._attempt: _Attempt | None = None
         # The numbers that a method's answer may have, and what fires with it.
         self._awaited: tuple[Collection[int], Deferred[tuple[int, bytes]]] | None = None
@@ -197,13 +219,15 @@ class SSHUserAuthServer(SSHService):
         request = readRequest(packet)
         if self._abandon():
             # The client left its last request without an answer of its own.
-            self._machine.failed(self.method)
+            if not self.countFailure():
+                return
         if (request.userName, request.serviceName) != (self.user, self.nextService):
             # RFC 4252 section 5: what was proved for another does not count.
             self.authenticatedWith = []
+            self._login = Login(request.userName, self.transport.getPeer().hostText)
         self.user = request.userName
         self.nextService = request.serviceName
-        self.method = request.methodName
+        self.method = self._login.method = request.methodName
         if self.banner is not None and self._bannerWaits:
             self._bannerWaits = False
             self.sendBanner(self.banner)
@@ -233,7 +257,7 @@ class SSHUserAuthServer(SSHService):
         @param data: the end of the request, which is the method's own.
         @return: fires with the login, or fails with why there is none.
         """
-        if kind not in self.supportedAuthentications:
+        if kind not in self.supportedAuthentications or not self._isNext(kind):
             return fail(ConchError(f"there is no method {safe(kind)} here"))
         override: Callable[[bytes], Deferred[LoginResult]] | None = getattr(
             self, attributeName("auth_", kind), None
@@ -267,20 +291,96 @@ class SSHUserAuthServer(SSHService):
             cancelled if the client begins a new request instead.
         @raise UsageError: no request is being decided.
         """
-        self._machine.step(ServerInput.CHALLENGE)
-        answer: Deferred[tuple[int, bytes]] = Deferred()
-        self._awaited = (answers, answer)
+        answer = self._await(answers)
         self.transport.sendPacket(messageNum, packet)
         self._readOn()
         return answer
+
+    def expect(self, answers: Collection[int]) -> Deferred[tuple[int, bytes]]:
+        """
+        As L{converse}, where it is the client's turn and there is nothing to
+        send.
+
+        @param answers: with none, only a new request may come, which cancels
+            what this returns.
+        """
+        answer = self._await(answers)
+        self._readOn()
+        return answer
+
+    def _await(self, answers: Collection[int]) -> Deferred[tuple[int, bytes]]:
+        self._machine.step(ServerInput.CHALLENGE)
+        answer: Deferred[tuple[int, bytes]] = Deferred()
+        self._awaited = (answers, answer)
+        return answer
+
+    def countFailure(self) -> bool:
+        """
+        Count a failure. Whoever has had too many of them is disconnected.
+
+        @return: whether the client may go on.
+        """
+        self._machine.failed(self.method)
+        allowed = self.loginAttempts < self.attemptsBeforeDisconnect
+        if not allowed:
+            self.transport.failProtocol(
+                TooManyAuthenticationFailures(f"{self.loginAttempts} requests to log in failed")
+            )
+        return allowed
+
+    def methodsFor(self, user: bytes) -> Methods:
+        """
+        Which methods a user has to succeed with: C{requiredMethods}, unless
+        it is overridden. It is asked for users who do not exist, too.
+        """
+        return self.requiredMethods
+
+    def logIn(self, credentials: ICredentials) -> Deferred[LoginResult]:
+        """
+        Ask the portal.
+
+        The checker finds in the attribute C{login} of C{credentials} the
+        L{conchlite.ssh.factors.Login} that they belong to. When it has
+        accepted them, and if they are all that is wanted, the realm is asked
+        for an L{conchlite.ssh.factors.AvatarID}.
+
+        @return: fires with the login, or fails with what the checker or the
+            realm raised, or with L{NotEnoughAuthentication}.
+        """
+        theirs: Any = credentials
+        theirs.login = self._login
+        portal = copy(self.portal)
+        portal.realm = Doorman(self, self._login, self._attempt, credentials, self.portal.realm)
+        return maybeDeferred(portal.login, credentials, None, IConchUser)
+
+    def isDeciding(self, attempt: object) -> bool:
+        """
+        Whether a request is still the one that is being decided.
+        """
+        return self._attempt is attempt
+
+    def isComplete(self) -> bool:
+        """
+        Whether the user has proved all that C{methodsFor} wants of him.
+        """
+        return self._following() is None
+
+    def _following(self) -> list[bytes] | None:
+        return following(self.methodsFor(self.user), [factor.method for factor in self._login.factors])
+
+    def _isNext(self, kind: bytes) -> bool:
+        return not self.methodsFor(self.user) or kind in (self._following() or ())
 
     def authenticationsThatCanContinue(self) -> list[bytes]:
         """
         The methods that a FAILURE names. Those that were accepted as a part
         are left out, lest the client does the same part for ever.
         """
-        left = [name for name in self.supportedAuthentications if name not in self.authenticatedWith]
-        return left or self.supportedAuthentications
+        # RFC 4252 section 5.2: "none" is never among them.
+        supported = [name for name in self.supportedAuthentications if name != b"none"]
+        if self.methodsFor(self.user):
+            return [name for name in self._following() or () if name in supported]
+        return [name for name in supported if name not in self.authenticatedWith] or supported
 
     # A request's way to its answer.
 
@@ -293,6 +393,10 @@ class SSHUserAuthServer(SSHService):
         awaited, self._awaited = self._awaited, None
         if awaited is None or messageNum not in awaited[0]:
             raise UnexpectedMessage(f"message {messageNum} is no answer that {safe(self.method)} waits for")
+        clock = self._clock()
+        if self._attempt is not None and clock is not None:
+            # How long the user took to answer is not the server's delay.
+            self._attempt.started = clock.seconds()
         awaited[1].callback((messageNum, packet))
 
     def _abandon(self) -> bool:
@@ -384,15 +488,18 @@ class SSHUserAuthServer(SSHService):
         transport = self.transport
         transport.avatar = avatar
         transport.logoutFunction = logout
+        for factor in self._login.factors:
+            transport.permissions = transport.permissions.intersect(factor.permissions)
         service = transport.factory.getService(transport, self.nextService)
         if service is None:
             # RFC 4252 section 5: then the login must not be accepted.
             raise UnknownService(f"{safe(self.user)} logged in for a service '{safe(self.nextService)}'")
         self._machine.step(ServerInput.ACCEPT)
         self._log.info(
-            "{user} logged in with {method} from {host}",
+            "{user} logged in with {factors} from {host}",
             user=safe(self.user),
             method=safe(self.method),
+            factors=", ".join(map(str, self._login.factors)) or safe(self.method),
             host=self.transport.getPeer().hostText,
         )
         transport.sendPacket(numbers.MSG_USERAUTH_SUCCESS, UserauthSuccess().pack())
@@ -418,19 +525,14 @@ class SSHUserAuthServer(SSHService):
             return reason
         if isinstance(error, IgnoreAuthentication):
             self._machine.step(ServerInput.PASS)
-            if isinstance(error, MethodReply):
+            if isinstance(error, MethodReply) and (not error.counts or self.countFailure()):
                 self.transport.sendPacket(error.messageNum, error.packet)
             self._settle()
         elif isinstance(error, MalformedMessage | UnexpectedMessage | UnknownService):
             self.transport.failProtocol(error)
         else:
             self._logRefusal(reason)
-            self._machine.failed(self.method)
-            if self.loginAttempts >= self.attemptsBeforeDisconnect:
-                self.transport.failProtocol(
-                    TooManyAuthenticationFailures(f"{self.loginAttempts} requests to log in failed")
-                )
-            else:
+            if self.countFailure():
                 self._refuse(partialSuccess=False)
         return None
 

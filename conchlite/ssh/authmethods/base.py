@@ -158,10 +158,7 @@ class ServerMethod:
         @return: fires with the login, or fails with what the checker or the
             realm raised.
         """
-        from conchlite.interfaces import IConchUser
-
-        login: Deferred[Any] = maybeDeferred(self.server.portal.login, credentials, None, IConchUser)
-        return login.addErrback(_refused)
+        return self.server.logIn(credentials).addErrback(_refused)
 
 
 def _refused(reason: Failure) -> Failure:
