@@ -71,7 +71,7 @@ class TransportLayer:
     @ivar outgoing: what may go out.
     @ivar peerVersion: the peer's identification line, once it has come.
     @ivar sessionID: the exchange hash of the first exchange, or empty.
-    @ivar hostKey: the blob of the server's host key in it, or empty.
+    @ivar hostKey: the blob of the server's host key in it; C{hostKeySignature}: what a client saw it sign.
     @ivar negotiated: what the running keys were negotiated to be, or L{None}.
     @ivar heldBytes: the size of what an exchange holds back, in memory.
     @ivar ourKexInit: the payload of our last KEXINIT.
@@ -103,7 +103,7 @@ class TransportLayer:
         self._strict = False
         self._wantsExtensions = False
         self.peerVersion = b""
-        self.sessionID = self.hostKey = b""
+        self.sessionID = self.hostKey = self.hostKeySignature = b""
         self.negotiated: NegotiatedAlgorithms | None = None
         self.ourKexInit = b""
         self.peerKexInit = b""
@@ -502,6 +502,7 @@ class TransportLayer:
         first = not self.sessionID
         if first:
             self.sessionID, self.hostKey = exchange.exchangeHash, exchange.hostKey
+            self.hostKeySignature = exchange.signature
         keys = KeyDerivation(exchange.hashName, exchange.sharedSecret, exchange.exchangeHash, self.sessionID)
         self._exchange = None
         self.sendMessage(transport.NewKeys())

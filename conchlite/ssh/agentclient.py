@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -14,10 +14,14 @@ from twisted.python.failure import Failure
 from conchlite.error import AgentError, MalformedMessage, PeerError, UnexpectedMessage, UsageError, safe
 from conchlite.ssh.agentconstraints import Constraints
 from conchlite.ssh.agentframes import AgentFrames
+from conchlite.ssh.agentidentities import packIdentity
 from conchlite.ssh.common import Text, asBytes
 from conchlite.wire import agent
 from conchlite.wire.codec import Message
 from conchlite.wire.types import Reader, packString
+
+if TYPE_CHECKING:
+    from conchlite.ssh.keys import Key
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
@@ -156,6 +160,18 @@ class SSHAgentClient(AgentFrames):
         if not constraints:
             return self._do(agent.AddIdentity(identity))
         return self._do(agent.AddIDConstrained(identity + constraints.pack()))
+
+    def addKey(
+        self, key: Key, comment: Text | None = None, constraints: Constraints | None = None
+    ) -> Deferred[None]:
+        """
+        Give the agent a key, with its certificate if it carries one.
+
+        @param comment: what to call it; L{None} for its own comment.
+        @raise UsageError: it is a public key.
+        """
+        comment = key.comment if comment is None else comment
+        return self.addIdentity(packIdentity(key), comment, constraints)
 
     def removeIdentity(self, blob: bytes) -> Deferred[None]:
         """

@@ -154,6 +154,25 @@ class TransportFacts:
         return self.negotiated.hostKey if self.negotiated else None
 
     @property
+    def hostKey(self) -> bytes:
+        """
+        The blob of the host key that the server had in the first exchange;
+        empty before its end.
+        """
+        layer = self._started()
+        return layer.hostKey if layer else b""
+
+    @property
+    def hostKeySignature(self) -> bytes:
+        """
+        On a client, what the server signed in the first exchange: the session
+        identifier, by its host key. An agent can be shown it as a proof that
+        the connection is there.
+        """
+        layer = self._started()
+        return layer.hostKeySignature if layer else b""
+
+    @property
     def ourKexInitPayload(self) -> bytes:
         """
         The payload of our last KEXINIT.

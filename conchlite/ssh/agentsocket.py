@@ -1,0 +1,50 @@
+"""
+The socket of an agent: where nobody but its owner can reach it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorUNIX
+from twisted.internet.protocol import Factory
+
+
+class AgentSocket:
+    """
+    A socket (mode 0600) in a new directory of its own (mode 0700).
+
+    @ivar path: where it is.
+    """
+
+    def __init__(self, reactor: IReactorUNIX, factory: Factory[Any], directory: str | None = None) -> None:
+        """
+        @param factory: makes what is on the other side, such as an
+            L{conchlite.ssh.agent.AgentFactory}.
+        @param directory: where to make the directory; L{None} for the place
+            for temporary files.
+        @raise OSError: it cannot be made.
+        """
+        # mkdtemp makes it for its owner alone, under a name that was not there.
+        self._directory = tempfile.mkdtemp(prefix="ssh-", dir=directory)
+        self.path = os.path.join(self._directory, f"agent.{os.getpid()}")
+        try:
+            self._port = reactor.listenUNIX(self.path, factory, mode=0o600)
+        except BaseException:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
+
+    def close(self) -> Deferred[None]:
+        """
+        Take no more connections, and remove it.
+
+        @return: a Deferred that fires when it is gone.
+        """
+        return maybeDeferred(self._port.stopListening).addBoth(self._gone)
+
+    def _gone(self, _: object) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
