@@ -243,7 +243,15 @@ class HostKeyRejected(ConchError):
     """
     C{verifyHostKey} did not accept the server's host key, or a re-exchange
     came with another one.
+
+    @ivar hostKey: the key's blob; empty where nobody looked at it.
+    @ivar fingerprint: its fingerprint, C{SHA256:} and base64, likewise.
+    @ivar picture: the fingerprint as a picture of several lines, likewise.
     """
+
+    hostKey = b""
+    fingerprint = ""
+    picture = ""
 
 
 class Disconnected(ConchError):
@@ -461,7 +469,8 @@ class UserRejectedKey(HostKeyRejected):
 
 class HostKeyUnknown(HostKeyRejected):
     """
-    No entry of the known hosts names this host with this key.
+    Nothing says that this host has this key: no entry of the known hosts, and
+    nobody who was asked.
     """
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from conchlite import limits
 from conchlite.wire.types import Buffer, Reader
 
 
@@ -391,6 +392,31 @@ class LoadedKey(NamedTuple):
     comment: bytes = b""
 
 
+@dataclass(frozen=True)
+class Effort:
+    """
+    What it may cost at most to make a key of a passphrase. It is a file that
+    says how much work that is: one of a stranger's could keep us at it for
+    ever.
+
+    @ivar bcryptRounds: rounds of bcrypt, in OpenSSH's format.
+    @ivar iterations: iterations of PBKDF2, in PKCS#8.
+    @ivar scryptWork: N * r * p of scrypt, in PKCS#8; 1 is 128 bytes of memory.
+    @ivar argon2Memory: the memory of Argon2 in KiB, in PuTTY's format.
+    @ivar argon2Work: that, times its passes.
+    """
+
+    bcryptRounds: int = limits.MAXIMUM_BCRYPT_ROUNDS
+    iterations: int = limits.MAXIMUM_PBKDF2_ITERATIONS
+    scryptWork: int = limits.MAXIMUM_SCRYPT_WORK
+    argon2Memory: int = limits.MAXIMUM_ARGON2_MEMORY
+    argon2Work: int = limits.MAXIMUM_ARGON2_WORK
+
+
+#: What a key may cost where nobody says.
+USUAL_EFFORT = Effort()
+
+
 class KeyFile(Protocol):
     """
     A format that keys are kept in.
@@ -406,12 +432,19 @@ class KeyFile(Protocol):
         Whether C{data} looks like this format: cheap, and by its beginning.
         """
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(
+        self,
+        data: bytes,
+        passphrase: bytes | None,
+        effort: Effort = USUAL_EFFORT,
+    ) -> LoadedKey:
         """
         Read a key.
 
-        @raise BadKeyError: C{data} is no such key, or is not encrypted and
-            yet a passphrase is given.
+        @param effort: what it may cost to make a key of the passphrase.
+        @raise DamagedKey: C{data} is truncated or damaged.
+        @raise BadKeyError: it is nothing that can be read, asks for more work
+            than C{effort}, or is not encrypted and yet a passphrase is given.
         @raise EncryptedKeyError: there is a passphrase on the key, and none
             is given.
         @raise BadPassphrase: the passphrase is not the key's.

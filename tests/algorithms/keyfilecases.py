@@ -13,6 +13,7 @@ from conchlite.algorithms.publickeys.signatures import packPublicKey
 from conchlite.error import (
     BadKeyError,
     BadPassphrase,
+    DamagedKey,
     UsageError,
 )
 from tests.algorithms.keyvectors import TYPES, keyText
@@ -41,11 +42,11 @@ class KeyFileTestCase(SynchronousTestCase):
 
     def assertTruncationsRefused(self, keyFile, data: bytes, passphrase: bytes | None = None) -> None:
         """
-        Cut anywhere, white space at the end aside, it is no key.
+        Cut anywhere, white space at the end aside, it is damaged.
         """
         keyFile.load(data, passphrase)
         for i in range(len(data.rstrip())):
-            self.assertRaises(BadKeyError, keyFile.load, data[:i], passphrase)
+            self.assertRaises(DamagedKey, keyFile.load, data[:i], passphrase)
 
     def assertUnencrypted(self, keyFile, data: bytes, key) -> None:
         """

@@ -5,18 +5,22 @@ the table of them, OpenSSH's, and the bare blobs.
 
 from __future__ import annotations
 
+import binascii
 from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import Effort
 from conchlite.algorithms.keyfiles import blobs, openssh
+from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPrivateKey, packPublicKey
 from conchlite.error import (
     BadKeyError,
     BadPassphrase,
+    DamagedKey,
     EncryptedKeyError,
     UsageError,
 )
@@ -41,6 +45,11 @@ class CatalogueTests(KeyFileTestCase):
             ("lsh.advanced", "private_lsh"),
             ("lsh.transport", "private_lsh"),
             ("lsh.encrypted", "private_lsh"),
+            ("rsa.ppk2", "private_putty"),
+            ("ed448.ppk3", "private_putty"),
+            ("ed25519.rfc4716", "public_rfc4716"),
+            ("rsa.pub-pem", "public_pem"),
+            ("ecdsa256.pub-pkcs8", "public_pkcs8"),
             ("lsh.pub", "public_lsh"),
             ("lsh.pub-advanced", "public_lsh"),
             ("lsh.openssh", "public_openssh"),
@@ -173,6 +182,35 @@ class PublicLineTests(KeyFileTestCase):
             loaded = openssh.PUBLIC.load(text, None)
             self.assertEqual((packPublicKey(loaded.key), loaded.comment), (publicBlob("ed25519"), comment))
 
+    def test_options(self):
+        """
+        A line of authorized_keys: the options are for others to read.
+        """
+        line = keyText("ed25519.pub").strip()
+        for options in (
+            b"restrict",
+            b'command="echo \\"a b\\" c",no-pty',
+            b'from="*.example.org" ',
+            b'a="AAAA b"',
+        ):
+            text = b"# mine\n\n" + options + b" " + line + b" and more\n"
+            loaded = openssh.PUBLIC.load(text, None)
+            self.assertEqual(packPublicKey(loaded.key), publicBlob("ed25519"))
+            self.assertEqual(loaded.comment, b"ed25519@vectors and more")
+            parts = openssh.splitLine(text.splitlines()[2])
+            self.assertEqual(parts[0], options.strip())
+            self.assertEqual(b" ".join(parts[1:]), line + b" and more")
+        self.assertEqual(openssh.splitLine(b"no key"), (b"",) * 4)
+
+    def test_unknownType(self):
+        """
+        A key of a type that is not here is nothing damaged.
+        """
+        blob = binascii.b2a_base64(packString(b"ssh-new") + packString(b"x"), newline=False)
+        error = self.assertRaises(BadKeyError, openssh.PUBLIC.load, b"ssh-new " + blob, None)
+        self.assertNotIsInstance(error, DamagedKey)
+        self.assertIn("unknown type ssh-new", str(error))
+
     def test_badLines(self):
         line = keyText("ed25519.pub")
         name, encoded, comment = line.split()
@@ -184,9 +222,9 @@ class PublicLineTests(KeyFileTestCase):
             encoded + b" " + comment,
             name + b" " + name,
             b"ssh-rsa " + encoded,  # another type than the blob's
-            b"from=x " + line,
+            b'from="x ' + line,
+            b"from=x  y " + line,
             line + line,
-            b"# a comment\n" + line,
             name + b" " + encoded[:-1] + b"!",
             name + b" " + encoded + b"AAAA",
             name + b" " + encoded + b"=",
@@ -251,16 +289,41 @@ class OpenSSHPrivateTests(KeyFileTestCase):
             self.assertEqual(loaded.comment, f"{name}@vectors".encode())
 
     def test_everyCipher(self):
-        for cipher in ("aes128-cbc", "aes256-cbc", "aes192-ctr", "aes128-gcm", "aes256-gcm"):
+        names = (
+            "aes128-cbc",
+            "aes256-cbc",
+            "aes192-ctr",
+            "aes128-gcm",
+            "aes256-gcm",
+            "chacha20-poly1305",
+            "3des-cbc",
+        )
+        for cipher in names:
             data = keyText(f"ed25519.openssh-{cipher}")
             loaded = openssh.PRIVATE.load(data, PASSPHRASE)
             self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(privateKey("ed25519")))
             self.assertRaises(BadPassphrase, openssh.PRIVATE.load, data, b"wrong")
 
+    def test_dumpEncryptedWithEveryCipher(self):
+        key = privateKey("ecdsa521")
+        for cipher in FILE_CIPHERS:
+            form = openssh.PrivateKeyFile(cipher, rounds=2)
+            text = form.dump(key, b"comment", b"secret")
+            loaded = openssh.PRIVATE.load(text, b"secret", Effort(bcryptRounds=2))
+            self.assertEqual((packPrivateKey(loaded.key), loaded.comment), (packPrivateKey(key), b"comment"))
+            self.assertRaises(BadPassphrase, openssh.PRIVATE.load, text, b"Secret")
+            error = self.assertRaises(
+                BadKeyError, openssh.PRIVATE.load, text, b"secret", Effort(bcryptRounds=1)
+            )
+            self.assertIn("2 rounds", str(error))
+        for form in (openssh.PrivateKeyFile(b"none"), openssh.PrivateKeyFile(rounds=0)):
+            self.assertRaises(UsageError, form.dump, key, b"", b"secret")
+
     def test_cipherThatIsNotThere(self):
-        data = keyText("ed25519.openssh-chacha20-poly1305")
+        data = envelope(b"aes255-ctr", b"bcrypt", b"", section=b"x" * 32)
         error = self.assertRaises(BadKeyError, openssh.PRIVATE.load, data, PASSPHRASE)
-        self.assertIn("chacha20-poly1305", str(error))
+        self.assertIn("aes255-ctr", str(error))
+        self.assertNotIsInstance(error, DamagedKey)
 
     def test_passphrases(self):
         encrypted, plain = keyText("ed25519.openssh-encrypted"), keyText("ed25519.openssh")

@@ -11,6 +11,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conchlite.algorithms.base import USUAL_EFFORT
 from conchlite.algorithms.keyfiles import pem
 from conchlite.algorithms.publickeys.signatures import packPrivateKey
 from conchlite.error import (
@@ -57,6 +58,11 @@ class PEMTests(KeyFileTestCase):
             (pem.PKCS8, "rsa.pkcs8-encrypted"),
             (pem.PKCS8, "ecdsa256.pkcs8-encrypted"),
             (pem.PKCS8, "ecdsa256.pkcs8-scrypt"),
+            (pem.PKCS8, "ecdsa256.pkcs8-pbes1"),
+            (pem.TRADITIONAL, "ecdsa256.pem-aes192"),
+            (pem.TRADITIONAL, "ecdsa256.pem-aes256"),
+            (pem.TRADITIONAL, "ecdsa256.pem-des3"),
+            (pem.TRADITIONAL, "rsa.pem-aes192"),
         ]:
             data = keyText(fileName)
             loaded = keyFile.load(data, PASSPHRASE)
@@ -126,9 +132,9 @@ class PEMTests(KeyFileTestCase):
             self.assertRaises(BadKeyError, pem.TRADITIONAL.load, data, None)
         self.assertLess(time.process_time() - started, 1)
 
-    def test_headersThatMakeTheLibraryPanic(self):
+    def test_badHeaders(self):
         """
-        cryptography 50.0.2 panics at an initial vector that is too short.
+        cryptography 50.0.2 would panic at an initial vector that is too short.
         """
         data = keyText("ecdsa256.pem-encrypted")
         line = next(line for line in data.splitlines() if line.startswith(b"DEK-Info"))
@@ -143,7 +149,7 @@ class PEMTests(KeyFileTestCase):
             b"X: y",
         ]:
             error = self.assertRaises(BadKeyError, pem.TRADITIONAL.load, data.replace(line, bad), PASSPHRASE)
-            self.assertIn("not supported", str(error))
+            self.assertRegex(str(error), "not supported|wrong length")
 
     def test_workIsBoundedBeforeItIsDone(self):
         """
@@ -153,13 +159,13 @@ class PEMTests(KeyFileTestCase):
         der = pem.decodeBase64(b"".join(data.splitlines()[1:-1]), "")
         iterations = bytes.fromhex("02020800")  # INTEGER 2048
         self.assertEqual(der.count(iterations), 1)
-        pem._checkWork(der)
+        pem._checkWork(der, USUAL_EFFORT)
         for bad in (10_000_001, 2**31 - 1, 2**63):
             number = bad.to_bytes(bad.bit_length() // 8 + 1, "big")
             changed = der.replace(iterations, bytes((2, len(number))) + number)
             # Every length around it grows by as much.
             changed = _relengthened(changed, len(changed) - len(der))
-            self.assertRaises(BadKeyError, pem._checkWork, changed)
+            self.assertRaises(BadKeyError, pem._checkWork, changed, USUAL_EFFORT)
             text = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%b-----END ENCRYPTED PRIVATE KEY-----\n"
             with mock.patch.object(pem, "_load") as library:
                 self.assertRaises(
@@ -167,11 +173,11 @@ class PEMTests(KeyFileTestCase):
                 )
             self.assertFalse(library.called)
         scrypt = pem.decodeBase64(b"".join(keyText("ecdsa256.pkcs8-scrypt").splitlines()[1:-1]), "")
-        pem._checkWork(scrypt)
+        pem._checkWork(scrypt, USUAL_EFFORT)
         cost = bytes.fromhex("02024000")  # INTEGER 16384
         self.assertEqual(scrypt.count(cost), 1)
         changed = _relengthened(scrypt.replace(cost, bytes.fromhex("020400800000")), 2)
-        self.assertRaises(BadKeyError, pem._checkWork, changed)
+        self.assertRaises(BadKeyError, pem._checkWork, changed, USUAL_EFFORT)
 
     def test_integersOfTheCipher(self):
         """
@@ -191,8 +197,8 @@ class PEMTests(KeyFileTestCase):
             algorithm = element(0x30, element(6, b"pbes2"), element(0x30, derivation, cipher))
             return element(0x30, algorithm, element(4, b"key"))
 
-        pem._checkWork(scrypt(16384, 2, 64))
-        self.assertRaises(BadKeyError, pem._checkWork, scrypt(16384, 2, 65))
+        pem._checkWork(scrypt(16384, 2, 64), USUAL_EFFORT)
+        self.assertRaises(BadKeyError, pem._checkWork, scrypt(16384, 2, 65), USUAL_EFFORT)
 
     def test_algorithmBeyondAllMeasure(self):
         body = b"\x30\x00" * 5000
@@ -203,13 +209,13 @@ class PEMTests(KeyFileTestCase):
             + len(body).to_bytes(2, "big")
             + body
         )
-        self.assertRaises(BadKeyError, pem._checkWork, der)
+        self.assertRaises(BadKeyError, pem._checkWork, der, USUAL_EFFORT)
 
     @settings(max_examples=100, deadline=None)
     @given(st.binary(max_size=100))
     def test_anyDER(self, der: bytes):
         try:
-            self.assertIsNone(pem._checkWork(der))
+            self.assertIsNone(pem._checkWork(der, USUAL_EFFORT))
         except BadKeyError:
             pass
 

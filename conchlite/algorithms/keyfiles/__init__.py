@@ -8,23 +8,25 @@ import binascii
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conchlite.error import BadKeyError, MalformedMessage
+from conchlite.algorithms import catalogue
+from conchlite.error import BadKeyError, DamagedKey, MalformedMessage, safe
+from conchlite.wire.types import Reader
 
 
 def decodeBase64(text: bytes, what: str) -> bytes:
     """
     Base64 with white space in it, and with nothing else that does not belong.
 
-    @raise BadKeyError: it is none.
+    @raise DamagedKey: it is none.
     """
     compact = b"".join(text.split())
     try:
         data = binascii.a2b_base64(compact)
     except binascii.Error as error:
-        raise BadKeyError(f"{what}: bad base64: {error}") from None
+        raise DamagedKey(f"{what}: bad base64: {error}") from None
     # The module's own strict mode lets a "=" too many pass.
     if binascii.b2a_base64(data, newline=False) != compact:
-        raise BadKeyError(f"{what}: bad base64")
+        raise DamagedKey(f"{what}: bad base64")
     return data
 
 
@@ -32,12 +34,12 @@ def decodeBase64(text: bytes, what: str) -> bytes:
 def reading(what: str) -> Iterator[None]:
     """
     What is malformed in a file is no fault of a peer: L{MalformedMessage}
-    becomes L{BadKeyError}.
+    becomes L{DamagedKey}.
     """
     try:
         yield
     except MalformedMessage as malformed:
-        raise BadKeyError(f"{what}: {malformed}") from malformed
+        raise DamagedKey(f"{what}: {malformed}") from malformed
 
 
 def refusePassphrase(passphrase: bytes | None) -> None:
@@ -49,3 +51,16 @@ def refusePassphrase(passphrase: bytes | None) -> None:
     """
     if passphrase:
         raise BadKeyError("a passphrase is given, and the key is not encrypted")
+
+
+def checkKnown(blob: bytes, what: str) -> None:
+    """
+    Look at the type's name that a key begins with, so that a key of a type
+    that is not supported does not pass for a damaged one.
+
+    @raise BadKeyError: there is no such type here.
+    """
+    with reading(what):
+        name = Reader(blob, what).string()
+    if name not in (*catalogue.keyTypes(), *catalogue.certificateTypes()):
+        raise BadKeyError(f"{what}: a key of the unknown type {safe(name)}")

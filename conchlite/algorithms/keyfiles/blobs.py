@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import LoadedKey
+from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import reading, refusePassphrase
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
@@ -61,7 +61,7 @@ class PublicBlob(_Unencrypted):
             return False
         return True
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         refusePassphrase(passphrase)
         with reading("key blob"):
             _, key = readPublicKey(data)
@@ -82,7 +82,7 @@ class PrivateBlob(_Unencrypted):
     def recognises(self, data: bytes) -> bool:
         return _names(data)[0] in catalogue.keyTypes()
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         refusePassphrase(passphrase)
         with reading("private key blob"):
             reader = Reader(data, "private key")
@@ -107,7 +107,7 @@ class AgentV3(_Unencrypted):
         # The other order begins with the modulus, which is never this small.
         return _names(data) == (b"ssh-rsa", 6) and int.from_bytes(data[11:15], "big") < 8
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         refusePassphrase(passphrase)
         with reading("agentv3 key"):
             reader = Reader(data, "agentv3 key")

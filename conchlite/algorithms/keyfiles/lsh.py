@@ -13,11 +13,11 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-from conchlite.algorithms.base import LoadedKey
+from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import reading, refusePassphrase
 from conchlite.algorithms.keyfiles.sexpressions import Expression, pack, parse
 from conchlite.algorithms.publickeys.rsa import RSA
-from conchlite.error import BadKeyError, UsageError, safe
+from conchlite.error import BadKeyError, DamagedKey, UsageError, safe
 from conchlite.wire.types import mpintBytes
 
 _WHAT = "lsh key"
@@ -49,7 +49,7 @@ def _numbers(data: bytes, wanted: bytes) -> dict[bytes, int]:
         case [b"password-encrypted", *_]:
             raise BadKeyError(f"{_WHAT}: encrypted by lsh-writekey; lsh-decrypt-key puts it into the clear")
         case _:
-            raise BadKeyError(f"{_WHAT}: no {wanted.decode('ascii')}")
+            raise DamagedKey(f"{_WHAT}: no {wanted.decode('ascii')}")
     if algorithm not in _RSA_NAMES:
         raise BadKeyError(f"{_WHAT}: {safe(algorithm)} where only RSA is supported")
     numbers = {}
@@ -58,9 +58,9 @@ def _numbers(data: bytes, wanted: bytes) -> dict[bytes, int]:
             case [bytes(name), bytes(value)]:
                 numbers[name] = int.from_bytes(value, "big", signed=True)
             case _:
-                raise BadKeyError(f"{_WHAT}: a parameter that is no number")
+                raise DamagedKey(f"{_WHAT}: a parameter that is no number")
     if len(numbers) != len(parameters):
-        raise BadKeyError(f"{_WHAT}: a parameter comes twice")
+        raise DamagedKey(f"{_WHAT}: a parameter comes twice")
     return numbers
 
 
@@ -68,7 +68,7 @@ def _taken(numbers: dict[bytes, int], *names: bytes) -> list[int]:
     try:
         return [numbers[name] for name in names]
     except KeyError as missing:
-        raise BadKeyError(f"{_WHAT}: the number {safe(missing.args[0])} is missing") from None
+        raise DamagedKey(f"{_WHAT}: the number {safe(missing.args[0])} is missing") from None
 
 
 def _rsa(key: Any) -> dict[str, int]:
@@ -91,7 +91,7 @@ class PublicKeyFile:
     def recognises(self, data: bytes) -> bool:
         return b"public-key" in _beginning(data)
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         refusePassphrase(passphrase)
         n, e = _taken(_numbers(data, b"public-key"), b"n", b"e")
         with reading(_WHAT):
@@ -117,7 +117,7 @@ class PrivateKeyFile:
         beginning = _beginning(data)
         return b"private-key" in beginning or b"password-encrypted" in beginning
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         numbers = _numbers(data, b"private-key")
         refusePassphrase(passphrase)
         # a, b and c follow from the others, and programs differ in which is

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import binascii
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from conchlite.algorithms.base import LoadedKey
-from conchlite.algorithms.keyfiles import decodeBase64, reading, refusePassphrase
+from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
+from conchlite.algorithms.keyfiles import checkKnown, decodeBase64, reading, refusePassphrase
+from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt, encrypt
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
     packPrivateKey,
@@ -21,46 +23,73 @@ from conchlite.algorithms.publickeys.signatures import (
     readPrivateKey,
     readPublicKey,
 )
-from conchlite.error import BadKeyError, BadPassphrase, EncryptedKeyError, UsageError, safe
+from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError, safe
 from conchlite.wire.codec import Structure
 from conchlite.wire.types import Reader, Rest, SecretRest, String, UInt32, packString
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers import Cipher
-
-#: The most rounds of bcrypt that a file may ask for: some seconds of work.
-MAXIMUM_ROUNDS = 1024
 
 #: The rounds that we ask for, as ssh-keygen does since OpenSSH 9.4.
 DEFAULT_ROUNDS = 24
 
-_DEFAULT_CIPHER = b"aes256-ctr"
+DEFAULT_CIPHER = b"aes256-ctr"
+
+
+def splitLine(line: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """
+    The parts of a line with a public key: options as sshd(8) describes them
+    for C{authorized_keys}, the type's name, the key in base64, the comment;
+    what is not there is empty.
+
+    Nothing is looked at closer than it takes to find where a part ends.
+    """
+    for options in (b"", _optionsOf(line.strip())):
+        fields = line.strip()[len(options) :].split(None, 2)
+        # A blob begins with the length of the type's name, three zero bytes
+        # and a small one, which base64 turns into "AAAA".
+        if len(fields) > 1 and fields[1].startswith(b"AAAA"):
+            return options, fields[0], fields[1], b"".join(fields[2:])
+    return b"", b"", b"", b""
+
+
+def _optionsOf(line: bytes) -> bytes:
+    """
+    What a line begins with, up to the first blank that is not in quotes.
+    """
+    quoted, position = False, 0
+    while position < len(line) and (quoted or line[position] not in b" \t"):
+        # sshd takes a backslash as one, but in front of a quote.
+        if line[position : position + 2] == b'\\"':
+            position += 1
+        elif line[position : position + 1] == b'"':
+            quoted = not quoted
+        position += 1
+    return line[:position]
 
 
 class PublicLine:
     """
-    C{type base64 comment}: a line of C{id_ed25519.pub}.
+    C{type base64 comment}: a line of C{id_ed25519.pub}, or one of
+    C{authorized_keys}, whose options are left aside.
     """
 
     holdsPrivate = False
 
     def recognises(self, data: bytes) -> bool:
-        # A blob begins with the length of the type's name, three zero bytes
-        # and a small one, which base64 turns into "AAAA".
-        fields = data.split(None, 2)
-        return len(fields) > 1 and fields[1].startswith(b"AAAA")
+        lines = _keyLines(data)
+        return bool(lines) and splitLine(lines[0])[2] != b""
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         what = "OpenSSH public key"
         refusePassphrase(passphrase)
-        lines = data.strip().splitlines()
+        lines = _keyLines(data)
         if len(lines) != 1:
-            raise BadKeyError(f"{what}: {len(lines)} lines where one belongs")
-        name, encoded, comment, *_ = [*lines[0].split(None, 2), b"", b"", b""]
+            raise DamagedKey(f"{what}: {len(lines)} lines where one belongs")
+        _, name, encoded, comment = splitLine(lines[0])
+        blob = decodeBase64(encoded, what)
+        checkKnown(blob, what)
         with reading(what):
-            keyType, key = readPublicKey(decodeBase64(encoded, what))
+            keyType, key = readPublicKey(blob)
         if keyType.name != name:
-            raise BadKeyError(f"{what}: the line says {safe(name)}, the key {safe(keyType.name)}")
+            raise DamagedKey(f"{what}: the line says {safe(name)}, the key {safe(keyType.name)}")
         return LoadedKey(key, comment)
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
@@ -72,6 +101,14 @@ class PublicLine:
         blob = packPublicKey(key)
         encoded = binascii.b2a_base64(blob, newline=False)
         return b" ".join([keyTypeOf(key).name, encoded, comment]).strip()
+
+
+def _keyLines(data: bytes) -> list[bytes]:
+    """
+    The lines that are neither blank nor a comment.
+    """
+    lines = [line.strip() for line in data.strip().splitlines()]
+    return [line for line in lines if line and not line.startswith(b"#")]
 
 
 class _Envelope(Structure):
@@ -114,42 +151,44 @@ _END = b"-----END OPENSSH PRIVATE KEY-----"
 _WIDTH = 70
 _WHAT = "OpenSSH private key"
 
-_KEY_SIZES = {b"aes128": 16, b"aes192": 24, b"aes256": 32}
-_BLOCK_SIZE = 16
-_GCM = b"gcm@openssh.com"
-# The modes of AES, and the size of their initial vectors.
-_MODES = {b"ctr": _BLOCK_SIZE, b"cbc": _BLOCK_SIZE, _GCM: 12}
-_TAG_SIZE = 16
 
-
+@dataclass(frozen=True)
 class PrivateKeyFile:
     """
     The private key format that ssh-keygen writes since OpenSSH 7.8.
+
+    @ivar cipher: what to encrypt with, where there is a passphrase.
+    @ivar rounds: how often bcrypt is to work on the passphrase; L{None} for
+        what ssh-keygen takes.
     """
+
+    cipher: bytes = DEFAULT_CIPHER
+    rounds: int | None = None
 
     holdsPrivate = True
 
     def recognises(self, data: bytes) -> bool:
         return data.lstrip().startswith(_BEGIN)
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         with reading(_WHAT):
             envelope = _Envelope.unpack(_unarmoured(data))
             if envelope.count != 1:
                 raise BadKeyError(f"{_WHAT}: {envelope.count} keys where one belongs")
-            section = _PrivateSection.unpack(_opened(envelope, passphrase))
+            section = _PrivateSection.unpack(_opened(envelope, passphrase, effort))
             if section.checks != section.checksAgain:
                 if envelope.cipherName != b"none":
                     raise BadPassphrase(f"{_WHAT}: wrong passphrase")
-                raise BadKeyError(f"{_WHAT}: the check numbers differ")
+                raise DamagedKey(f"{_WHAT}: the check numbers differ")
+            checkKnown(section.keyAndPadding, _WHAT)
             reader = Reader(section.keyAndPadding, _WHAT)
             keyType, key = readPrivateKey(reader)
             comment = reader.string()
             padding = reader.rest()
         if padding != _padding(len(padding)):
-            raise BadKeyError(f"{_WHAT}: wrong padding")
+            raise DamagedKey(f"{_WHAT}: wrong padding")
         if packPublicKey(keyType.publicHalf(key)) != envelope.publicKey:
-            raise BadKeyError(f"{_WHAT}: the private key is not the public one's")
+            raise DamagedKey(f"{_WHAT}: the private key is not the public one's")
         return LoadedKey(key, comment)
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
@@ -157,18 +196,16 @@ class PrivateKeyFile:
         section = check + check + packPrivateKey(key) + packString(comment)
         publicKey = packPublicKey(keyTypeOf(key).publicHalf(key))
         if passphrase:
-            section += _padding(-len(section) % _BLOCK_SIZE)
-            options = _BcryptOptions(os.urandom(16), DEFAULT_ROUNDS)
-            encryptor = _cipher(_DEFAULT_CIPHER, passphrase, options).encryptor()
-            envelope = _Envelope(
-                _DEFAULT_CIPHER,
-                b"bcrypt",
-                options.pack(),
-                1,
-                publicKey,
-                encryptor.update(section) + encryptor.finalize(),
-                b"",
-            )
+            if self.cipher not in FILE_CIPHERS:
+                raise UsageError(f"{_WHAT}: there is no cipher {safe(self.cipher)}")
+            rounds = DEFAULT_ROUNDS if self.rounds is None else self.rounds
+            if not 1 <= rounds < 2**32:
+                raise UsageError(f"{_WHAT}: {rounds} rounds of bcrypt")
+            options = _BcryptOptions(os.urandom(16), rounds)
+            section += _padding(-len(section) % FILE_CIPHERS[self.cipher].blockSize)
+            material = _derive(self.cipher, passphrase, options)
+            encrypted, tag = encrypt(self.cipher, material, section)
+            envelope = _Envelope(self.cipher, b"bcrypt", options.pack(), 1, publicKey, encrypted, tag)
         else:
             # Without a cipher the block size counts as 8.
             section += _padding(-len(section) % 8)
@@ -186,7 +223,7 @@ def _padding(size: int) -> bytes:
 def _unarmoured(data: bytes) -> bytes:
     text = data.strip()
     if not (text.startswith(_BEGIN) and text.endswith(_END)):
-        raise BadKeyError(f"{_WHAT}: it does not begin and end with the format's own lines")
+        raise DamagedKey(f"{_WHAT}: it does not begin and end with the format's own lines")
     content = decodeBase64(text[len(_BEGIN) : -len(_END)], _WHAT)
     if not content.startswith(_MAGIC):
         raise BadKeyError(f"{_WHAT}: not of version 1")
@@ -199,62 +236,46 @@ def _armoured(content: bytes) -> bytes:
     return b"\n".join([_BEGIN, *lines, _END, b""])
 
 
-def _opened(envelope: _Envelope, passphrase: bytes | None) -> bytes:
+def _opened(envelope: _Envelope, passphrase: bytes | None, effort: Effort) -> bytes:
     """
     The private section in clear.
     """
     name = envelope.cipherName
     if name == b"none":
         if envelope.kdfName != b"none" or envelope.kdfOptions or envelope.tag:
-            raise BadKeyError(f"{_WHAT}: neither encrypted nor plain")
+            raise DamagedKey(f"{_WHAT}: neither encrypted nor plain")
         refusePassphrase(passphrase)
         return envelope.privateKeys
     if envelope.kdfName != b"bcrypt":
         raise BadKeyError(f"{_WHAT}: the key derivation {safe(envelope.kdfName)} is not known")
+    cipher = FILE_CIPHERS.get(name)
+    if cipher is None:
+        raise BadKeyError(f"{_WHAT}: encrypted with {safe(name)}, which is not supported")
+    if len(envelope.privateKeys) % cipher.blockSize or len(envelope.tag) != cipher.tagSize:
+        raise DamagedKey(f"{_WHAT}: encrypted data of the wrong length")
     if not passphrase:
         raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
-    algorithm, _, mode = name.partition(b"-")
-    if algorithm not in _KEY_SIZES or mode not in _MODES:
-        raise BadKeyError(f"{_WHAT}: encrypted with {safe(name)}, which is not supported")
-    wantedTag = _TAG_SIZE if mode == _GCM else 0
-    if len(envelope.privateKeys) % _BLOCK_SIZE or len(envelope.tag) != wantedTag:
-        raise BadKeyError(f"{_WHAT}: encrypted data of the wrong length")
     options = _BcryptOptions.unpack(envelope.kdfOptions)
-    decryptor = _cipher(name, passphrase, options, envelope.tag).decryptor()
-    from cryptography.exceptions import InvalidTag
-
+    if not 1 <= options.rounds <= effort.bcryptRounds:
+        raise BadKeyError(f"{_WHAT}: {options.rounds} rounds of bcrypt, at most {effort.bcryptRounds}")
+    if not options.salt:
+        raise DamagedKey(f"{_WHAT}: no salt")
+    material = _derive(name, passphrase, options)
     try:
-        return decryptor.update(envelope.privateKeys) + decryptor.finalize()
-    except InvalidTag:
+        return decrypt(name, material, envelope.privateKeys, envelope.tag)
+    except BadPassphrase:
         raise BadPassphrase(f"{_WHAT}: wrong passphrase") from None
 
 
-def _cipher(name: bytes, passphrase: bytes, options: _BcryptOptions, tag: bytes = b"") -> Cipher[Any]:
+def _derive(name: bytes, passphrase: bytes, options: _BcryptOptions) -> bytes:
     """
-    The cipher of this name, its key and initial vector made of the passphrase.
+    The key and the initial vector that the passphrase makes.
     """
-    from cryptography.hazmat.primitives.ciphers import Cipher
-    from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import CBC, CTR, GCM
-
-    # An application may give us its users' files: the rounds are the work
-    # that a stranger can make us do.
-    if not 1 <= options.rounds <= MAXIMUM_ROUNDS:
-        raise BadKeyError(f"{_WHAT}: {options.rounds} rounds of bcrypt, at most {MAXIMUM_ROUNDS}")
-    if not options.salt:
-        raise BadKeyError(f"{_WHAT}: no salt")
     import bcrypt
 
-    algorithm, _, mode = name.partition(b"-")
-    keySize, ivSize = _KEY_SIZES[algorithm], _MODES[mode]
+    size = FILE_CIPHERS[name].keySize + FILE_CIPHERS[name].ivSize
     # OpenSSH's default was 16 rounds for ten years: no reason for a warning.
-    material = bcrypt.kdf(passphrase, options.salt, keySize + ivSize, options.rounds, ignore_few_rounds=True)
-    key, iv = AES(material[:keySize]), material[keySize:]
-    if mode == b"ctr":
-        return Cipher(key, CTR(iv))
-    if mode == b"cbc":
-        return Cipher(key, CBC(iv))
-    return Cipher(key, GCM(iv, tag or None))
+    return bcrypt.kdf(passphrase, options.salt, size, options.rounds, ignore_few_rounds=True)
 
 
 PUBLIC = PublicLine()

@@ -1,35 +1,35 @@
 """
-Private keys in PEM: PKCS#1 for RSA and SEC 1 for ECDSA (the "traditional"
+Keys in PEM. Private ones: PKCS#1 for RSA and SEC 1 for ECDSA (the "traditional"
 formats, RFC 8017 and RFC 5915, encrypted by RFC 1421's headers), and PKCS#8
-(RFC 5208, RFC 5958), plain and encrypted.
+(RFC 5208, RFC 5958), plain and encrypted. Public ones: PKCS#1 for RSA, and
+SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), which ssh-keygen calls PKCS8.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from conchlite.algorithms.base import LoadedKey
+from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import decodeBase64, reading, refusePassphrase
+from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPublicKey, readPublicKey
-from conchlite.error import BadKeyError, BadPassphrase, EncryptedKeyError, UsageError
+from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError, safe
 
 _WHAT = "PEM private key"
 
-#: The most iterations of PBKDF2, and the most work (N * r * p) of scrypt, that
-#: a file may ask for: some seconds, and 256 MiB.
-MAXIMUM_ITERATIONS = 10_000_000
-MAXIMUM_SCRYPT_WORK = 2**21
-
-# What the library can decrypt of RFC 1421's headers. An initial vector of another
-# length than the cipher's makes it panic (cryptography 50.0.2), which no except
-# clause for an Exception catches.
-_DEK_INFO = re.compile(
-    rb"^DEK-Info: (?:AES-(?:128|256)-CBC,[0-9A-Fa-f]{32}|DES-EDE3-CBC,[0-9A-Fa-f]{16})\s*?$",
-    re.MULTILINE,
-)
+# RFC 1421 section 4.6.1.3: the cipher, as OpenSSL calls it, and its initial
+# vector, whose first 8 bytes are the salt too.
+_DEK_INFO = re.compile(rb"^DEK-Info: ([A-Z0-9-]+),([0-9A-Fa-f]+)\s*?$", re.MULTILINE)
+_DEK_CIPHERS = {
+    b"AES-128-CBC": b"aes128-cbc",
+    b"AES-192-CBC": b"aes192-cbc",
+    b"AES-256-CBC": b"aes256-cbc",
+    b"DES-EDE3-CBC": b"3des-cbc",
+}
 
 _SCRYPT = bytes.fromhex("2b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11, RFC 7914
 
@@ -59,40 +59,25 @@ class PEMFile:
         # openssl writes text and the curve's parameters before the key.
         return self._begin.search(data) is not None
 
-    def load(self, data: bytes, passphrase: bytes | None) -> LoadedKey:
-        label, body, block = self._cut(data)
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
+        label, body = _cut(self._begin, data, _WHAT)
         encrypted = b"4,ENCRYPTED" in body if self._traditional else label.startswith(b"ENCRYPTED")
         if not encrypted:
             refusePassphrase(passphrase)
-        elif not passphrase:
-            raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
+            der = decodeBase64(body, _WHAT)
         elif not self._traditional:
-            _checkWork(decodeBase64(body, _WHAT))
-        elif body.count(b"DEK-Info") != 1 or not _DEK_INFO.search(body):
-            raise BadKeyError(f"{_WHAT}: encrypted in a way that is not supported")
-        key = _load(block, passphrase or None)
+            der = decodeBase64(body, _WHAT)
+            _checkWork(der, effort)
+        else:
+            der = _decrypted(body, passphrase)
+        checkWhole(der, _WHAT)
+        if encrypted and not passphrase:
+            raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
+        key = _load(der, None if self._traditional else passphrase or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):
             readPublicKey(packPublicKey(keyTypeOf(key).publicHalf(key)))
         return LoadedKey(key)
-
-    def _cut(self, data: bytes) -> tuple[bytes, bytes, bytes]:
-        """
-        The label, what stands between the two lines, and all with the lines.
-
-        One regular expression for it all would take quadratic time to find
-        out that there is no end.
-        """
-        if begin := self._begin.search(data):
-            label = begin["label"]
-            marker = b"\n-----END %b-----" % label
-            first, end = data.find(b"\n", begin.end()), data.find(marker, begin.end())
-            if end >= 0:
-                stop = end + len(marker)
-                behind = data[stop:].split(b"\n", 1)[0]
-                if not (data[begin.end() : first].strip() or behind.strip()):
-                    return label, data[first + 1 : end + 1], data[begin.start() : stop]
-        raise BadKeyError(f"{_WHAT}: it does not begin and end as PEM does")
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
         from cryptography.hazmat.primitives.serialization import (
@@ -113,18 +98,78 @@ class PEMFile:
             raise UsageError(f"{_WHAT}: a {keyTypeOf(key).family} key cannot be written: {error}") from None
 
 
-def _load(block: bytes, passphrase: bytes | None) -> object:
+def _cut(begin: re.Pattern[bytes], data: bytes, what: str) -> tuple[bytes, bytes]:
+    """
+    The label, and what stands between the two lines.
+
+    One regular expression for it all would take quadratic time to find out
+    that there is no end.
+    """
+    if found := begin.search(data):
+        label = found["label"]
+        marker = b"\n-----END %b-----" % label
+        first, end = data.find(b"\n", found.end()), data.find(marker, found.end())
+        if end >= 0:
+            behind = data[end + len(marker) :].split(b"\n", 1)[0]
+            if not (data[found.end() : first].strip() or behind.strip()):
+                return label, data[first + 1 : end + 1]
+    raise DamagedKey(f"{what}: it does not begin and end as PEM does")
+
+
+def _decrypted(body: bytes, passphrase: bytes | None) -> bytes:
+    """
+    What RFC 1421's headers encrypt, as OpenSSL has done it since SSLeay: the
+    key is MD5 of the passphrase and the salt, as often as it takes.
+    """
+    found = _DEK_INFO.search(body)
+    name = _DEK_CIPHERS.get(found[1]) if found else None
+    if not found or not name or body.count(b"DEK-Info") != 1 or body.count(b"Proc-Type") != 1:
+        raise BadKeyError(f"{_WHAT}: encrypted in a way that is not supported")
+    cipher = FILE_CIPHERS[name]
+    encrypted = decodeBase64(body[found.end() :], _WHAT)
+    if len(found[2]) != 2 * cipher.ivSize or not encrypted or len(encrypted) % cipher.blockSize:
+        raise DamagedKey(f"{_WHAT}: encrypted data, or an initial vector, of the wrong length")
+    if not passphrase:
+        raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
+    iv = bytes.fromhex(found[2].decode("ascii"))
+    key = block = b""
+    while len(key) < cipher.keySize:
+        block = hashlib.md5(block + passphrase + iv[:8], usedforsecurity=False).digest()
+        key += block
+    der = decrypt(name, key[: cipher.keySize] + iv, encrypted)
+    padding = der[-1]
+    if not 0 < padding <= cipher.blockSize or der[-padding:] != bytes((padding,)) * padding:
+        raise BadPassphrase(f"{_WHAT}: wrong passphrase")
+    der = der[:-padding]
+    try:
+        checkWhole(der, _WHAT)
+    except DamagedKey:
+        # One in 256 wrong passphrases leaves good padding.
+        raise BadPassphrase(f"{_WHAT}: wrong passphrase") from None
+    return der
+
+
+def _load(der: bytes, passphrase: bytes | None) -> object:
     from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
 
     try:
-        return load_pem_private_key(block, passphrase)
+        return load_der_private_key(der, passphrase)
     except UnsupportedAlgorithm as error:
         raise BadKeyError(f"{_WHAT}: {error}") from None
     except (InternalError, TypeError, ValueError) as error:
         if passphrase:
             raise BadPassphrase(f"{_WHAT}: wrong passphrase, or a damaged file") from None
-        raise BadKeyError(f"{_WHAT}: {error}") from None
+        raise DamagedKey(f"{_WHAT}: {error}") from None
+
+
+def checkWhole(der: bytes, what: str) -> None:
+    """
+    @raise DamagedKey: C{der} is not one sequence, from its beginning to its end.
+    """
+    elements = list(_elements(der))
+    if len(elements) != 1 or elements[0][0] != _SEQUENCE:
+        raise DamagedKey(f"{what}: no sequence of ASN.1, or more behind it")
 
 
 def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
@@ -137,12 +182,12 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
             start += size & 0x7F
             size = int.from_bytes(der[2:start], "big")
         if len(der) < start + size:
-            raise BadKeyError(f"{_WHAT}: truncated")
+            raise DamagedKey(f"{_WHAT}: truncated")
         yield tag, der[start : start + size]
         der = der[start + size :]
 
 
-def _checkWork(der: bytes) -> None:
+def _checkWork(der: bytes, effort: Effort) -> None:
     """
     Look, before the library does it, at how much work it would be to make a
     key of the passphrase: a file of a stranger's could keep us at it for ever.
@@ -170,9 +215,61 @@ def _checkWork(der: bytes) -> None:
         # cipher's parameters may have of integers.
         largest = max(largest, *integers, 0)
         work = max(work, math.prod(integers[:3]))
-    if largest > MAXIMUM_ITERATIONS or (isScrypt and work > MAXIMUM_SCRYPT_WORK):
+    if largest > effort.iterations or (isScrypt and work > effort.scryptWork):
         raise BadKeyError(f"{_WHAT}: to derive its key is too much work")
+
+
+class PublicPEMFile:
+    """
+    One of the two forms of public keys, as C{ssh-keygen -e -m} writes them.
+    """
+
+    holdsPrivate = False
+
+    def __init__(self, label: bytes, traditional: bool) -> None:
+        """
+        @param label: what stands behind BEGIN.
+        @param traditional: whether it is that of PKCS#1, for RSA alone.
+        """
+        self._begin = re.compile(rb"^-----BEGIN (?P<label>%b)-----" % label, re.MULTILINE)
+        self._traditional = traditional
+
+    def recognises(self, data: bytes) -> bool:
+        return self._begin.search(data) is not None
+
+    def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
+        from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+        what = "PEM public key"
+        _, body = _cut(self._begin, data, what)
+        refusePassphrase(passphrase)
+        der = decodeBase64(body, what)
+        checkWhole(der, what)
+        try:
+            key = load_der_public_key(der)
+        except UnsupportedAlgorithm as error:
+            raise BadKeyError(f"{what}: {error}") from None
+        except (InternalError, TypeError, ValueError) as error:
+            raise DamagedKey(f"{what}: {error}") from None
+        with reading(what):
+            return LoadedKey(readPublicKey(packPublicKey(keyTypeOf(key).publicHalf(key)))[1])
+
+    def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        if passphrase:
+            raise UsageError("a public key is not encrypted")
+        form = PublicFormat.PKCS1 if self._traditional else PublicFormat.SubjectPublicKeyInfo
+        try:
+            return bytes(key.public_bytes(Encoding.PEM, form))
+        except (AttributeError, ValueError):
+            # PKCS#1 knows RSA, and X.509 neither certificates of SSH nor
+            # security keys.
+            raise UsageError(f"PEM: {safe(keyTypeOf(key).name)} cannot be written") from None
 
 
 TRADITIONAL = PEMFile(rb"(?:RSA|EC|DSA) PRIVATE KEY", traditional=True)
 PKCS8 = PEMFile(rb"(?:ENCRYPTED )?PRIVATE KEY", traditional=False)
+PUBLIC_PKCS1 = PublicPEMFile(rb"RSA PUBLIC KEY", traditional=True)
+PUBLIC_PKCS8 = PublicPEMFile(rb"PUBLIC KEY", traditional=False)

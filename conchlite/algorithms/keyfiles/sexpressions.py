@@ -13,7 +13,7 @@ import re
 from typing import TypeAlias
 
 from conchlite.algorithms.keyfiles import decodeBase64
-from conchlite.error import BadKeyError
+from conchlite.error import DamagedKey
 
 Expression: TypeAlias = "bytes | list[Expression]"
 
@@ -38,7 +38,7 @@ def parse(data: bytes) -> Expression:
     """
     Read one expression, in any of the three forms.
 
-    @raise BadKeyError: it is none, or has something behind it.
+    @raise DamagedKey: it is none, or has something behind it.
     """
     # White space between strings is skipped below, and not stripped here: at
     # the end it may be the last of a string's own bytes.
@@ -53,11 +53,11 @@ def parse(data: bytes) -> Expression:
         if byte == b"(":
             stack.append([])
             if len(stack) > _MAXIMUM_DEPTH:
-                raise BadKeyError(f"{_WHAT}: nested too deeply")
+                raise DamagedKey(f"{_WHAT}: nested too deeply")
         elif byte == b")":
             inner = stack.pop()
             if not stack:
-                raise BadKeyError(f"{_WHAT}: a list that does not begin")
+                raise DamagedKey(f"{_WHAT}: a list that does not begin")
             stack[-1].append(inner)
         elif not byte.isspace():
             atom, position = _atom(text, position)
@@ -65,9 +65,9 @@ def parse(data: bytes) -> Expression:
             continue
         position += 1
     if len(stack) != 1:
-        raise BadKeyError(f"{_WHAT}: a list that does not end")
+        raise DamagedKey(f"{_WHAT}: a list that does not end")
     if len(stack[0]) != 1:
-        raise BadKeyError(f"{_WHAT}: {len(stack[0])} expressions where one belongs")
+        raise DamagedKey(f"{_WHAT}: {len(stack[0])} expressions where one belongs")
     return stack[0][0]
 
 
@@ -77,18 +77,18 @@ def _atom(text: bytes, position: int) -> tuple[bytes, int]:
     """
     match = _ATOM.match(text, position)
     if match is None:
-        raise BadKeyError(f"{_WHAT}: no string at byte {position}")
+        raise DamagedKey(f"{_WHAT}: no string at byte {position}")
     kind = match.lastgroup or ""
     content, end = match[kind], match.end()
     if kind == "length":
         size = int(content)
         if size > len(text) - end:
-            raise BadKeyError(f"{_WHAT}: truncated")
+            raise DamagedKey(f"{_WHAT}: truncated")
         return text[end : end + size], end + size
     if kind == "hex":
         digits = b"".join(content.split())
         if len(digits) % 2:
-            raise BadKeyError(f"{_WHAT}: half a byte")
+            raise DamagedKey(f"{_WHAT}: half a byte")
         return bytes.fromhex(digits.decode("ascii")), end
     if kind == "base64":
         return decodeBase64(content, _WHAT), end
