@@ -67,6 +67,7 @@ class Login:
     @ivar verdict: fires when the user, who is asked about a host key that is
         known, has said yes.
     @ivar attributes: other attributes that the transport gets.
+    @ivar userAuth: other attributes that the service gets that logs in.
     """
 
     user: str
@@ -77,6 +78,7 @@ class Login:
     knownHostKeys: frozenset[bytes] = field(default_factory=_knownHostKeys)
     verdict: Callable[[], Deferred[Any]] = lambda: succeed(None)
     attributes: Mapping[str, object] = field(default_factory=dict)
+    userAuth: Mapping[str, object] = field(default_factory=dict)
 
 
 class Transport(SSHClientTransport):
@@ -117,6 +119,7 @@ class UserAuth(SSHUserAuthClient):
         super().__init__(login.user, instance)
         self.login = login
         self.signatureAlgorithms = login.userSignatures
+        vars(self).update(login.userAuth)
 
     def getPublicKey(self):
         return self.login.key.public()
