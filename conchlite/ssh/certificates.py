@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Required, TypedDict, cast
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
@@ -194,6 +194,23 @@ def isFrom(address: str | None, allowed: bytes) -> bool:
         return False
     mapped = getattr(found, "ipv4_mapped", None)
     return any(found in network or (mapped is not None and mapped in network) for network in networks)
+
+
+class CertificateTerms(TypedDict, total=False):
+    """
+    What L{signCertificate} takes beside the keys.
+    """
+
+    kind: Required[int]
+    keyID: Required[Text]
+    principals: Required[Iterable[Text]]
+    validBefore: Required[int]
+    validAfter: int
+    serial: int
+    criticalOptions: Mapping[bytes, bytes] | None
+    extensions: Mapping[bytes, bytes] | None
+    signatureType: bytes | str | None
+    randomBytes: RandomBytes
 
 
 def signCertificate(

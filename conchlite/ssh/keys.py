@@ -11,12 +11,12 @@ when a key is first read: a fingerprint needs none of it.
 from __future__ import annotations
 
 import os
-import unicodedata
 from typing import TYPE_CHECKING, cast
 
 from twisted.logger import Logger
 
 from conchlite.algorithms import catalogue
+from conchlite.algorithms.base import USUAL_EFFORT, Effort
 from conchlite.algorithms.publickeys.signatures import (
     MINIMUM_RSA_BITS,
     Presence,
@@ -40,13 +40,26 @@ from conchlite.error import (
     WeakKey,
     safe,
 )
+from conchlite.files import writeWhole
 from conchlite.ssh.fingerprints import Fingerprint, FingerprintFormats, fingerprintOf, hostKeyFingerprint
+from conchlite.ssh.keystorage import (
+    MAXIMUM_FILE_SIZE,
+    formatNamed,
+    formatOf,
+    later,
+    passphraseBytes,
+    readKeyFile,
+    writer,
+)
 from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from conchlite.algorithms.base import KeyType
     from conchlite.algorithms.publickeys import PrivateKey, PublicKey
     from conchlite.algorithms.publickeys.certificates import Certificate
+    from conchlite.ssh.certificates import CertificateTerms
 
 __all__ = [
     "BadFingerPrintFormat",
@@ -63,48 +76,6 @@ __all__ = [
     "getPublicKeyString",
     "hostKeyFingerprint",
 ]
-
-#: No key file is larger than this, in bytes.
-MAXIMUM_FILE_SIZE = 1024 * 1024
-
-
-def _passphraseBytes(passphrase: bytes | str | None) -> bytes | None:
-    """
-    The bytes that a passphrase stands for; an empty one is none.
-
-    @raise PassphraseNormalizationError: it has a character that this Python's
-        Unicode does not know, so that its normal form is anyone's guess.
-    """
-    if not passphrase:
-        return None
-    if isinstance(passphrase, bytes):
-        return passphrase
-    if any(unicodedata.category(character) in ("Cn", "Cs") for character in passphrase):
-        raise PassphraseNormalizationError("the passphrase has a character that Unicode does not define")
-    return unicodedata.normalize("NFKC", passphrase).encode("utf-8")
-
-
-# What C{type} in L{Key.fromString} stands for, where it is more than one format.
-_FORMATS = {"private_openssh": ("private_openssh", "private_pem", "private_pkcs8")}
-
-
-def _formatOf(data: bytes, type: str | None) -> str:
-    """
-    The name of the format that C{data} is in.
-    """
-    if type is None:
-        candidates = catalogue.keyFiles()
-    else:
-        name = type.lower()
-        candidates = _FORMATS.get(name, (name,))
-        if name not in catalogue.keyFiles():
-            raise BadKeyError(f"there is no key type {safe(type)}")
-        if len(candidates) == 1:
-            return name
-    for name in candidates:
-        if catalogue.keyFile(name).recognises(data):
-            return name
-    raise BadKeyError("this is no key in a format that is known")
 
 
 class Key:
@@ -153,26 +124,33 @@ class Key:
         filename: str | bytes | os.PathLike[str],
         type: str | None = None,
         passphrase: bytes | str | None = None,
+        *,
+        checkPermissions: bool = True,
+        effort: Effort = USUAL_EFFORT,
     ) -> Key:
         """
-        Read a key from a file.
+        Read a key from a file, which has to be a regular one: what a FIFO
+        gives, a program reads itself, and has L{fromString} understand it.
 
         To derive the key of an encrypted file takes some tenths of a second:
-        where that is too long for the reactor's thread, call this in another.
+        L{fromFileLater} does it in a thread.
 
         @param type: the format, as in L{fromString}.
         @param passphrase: as in L{fromString}.
-        @raise OSError: the file cannot be read.
-        @raise BadKeyError: as L{fromString}; the text names the file.
+        @param checkPermissions: whether to refuse, as ssh(1) does, a private
+            key in a file of ours that others may read.
+        @param effort: as in L{fromString}.
+        @raise OSError: the file cannot be read, or is no regular one.
+        @raise ExposedKeyFile: others may read the private key; the text says
+            what to do about it.
+        @raise BadKeyError: as L{fromString}; the text of this and of the
+            following names the file.
         @raise EncryptedKeyError: as L{fromString}.
         @raise BadPassphrase: as L{fromString}.
         """
-        with open(filename, "rb") as stream:
-            data = stream.read(MAXIMUM_FILE_SIZE + 1)
         try:
-            if len(data) > MAXIMUM_FILE_SIZE:
-                raise BadKeyError("too large for a key")
-            return cls.fromString(data, type, passphrase)
+            data, form = readKeyFile(filename, type, checkPermissions)
+            return cls._loaded(form, data, passphrase, effort)
         except (BadKeyError, EncryptedKeyError) as error:
             raise error.__class__(f"{safe(os.fsdecode(filename))}: {error}") from error
 
@@ -182,30 +160,81 @@ class Key:
         data: bytes | str,
         type: str | None = None,
         passphrase: bytes | str | None = None,
+        *,
+        effort: Effort = USUAL_EFFORT,
     ) -> Key:
         """
-        Read a key.
+        Read a key. Of a line of C{authorized_keys} this is the key and the
+        comment; what its options demand is for the caller to see to.
 
         @param type: the format: C{public_openssh}, C{private_openssh} (which
-            is PEM too), C{private_pem}, C{private_pkcs8}, C{public_lsh},
+            is PEM too), C{private_pem}, C{private_pkcs8}, C{private_putty},
+            C{public_rfc4716}, C{public_pem}, C{public_pkcs8}, C{public_lsh},
             C{private_lsh}, C{blob}, C{private_blob} or C{agentv3}, in upper
             or lower case; L{None} to find out.
         @param passphrase: what the key is encrypted with. Text is normalised
             (NFKC) and encoded as UTF-8.
-        @raise BadKeyError: C{data} is no key, not of this format, of a type
-            that is not supported; or it is not encrypted, and a passphrase is
-            given.
-        @raise EncryptedKeyError: it is encrypted, and no passphrase is given.
+        @param effort: what it may cost to make a key of the passphrase.
+        @raise UnknownKeyFormat: C{data} is in no format that is known.
+        @raise DamagedKey: it is truncated or damaged.
         @raise BadPassphrase: the passphrase is wrong.
+        @raise BadKeyError: the root of these three; and C{data} is no key of
+            this format, or of a type that is not supported; or it is not
+            encrypted, and a passphrase is given.
+        @raise EncryptedKeyError: it is encrypted, and no passphrase is given.
         @raise PassphraseNormalizationError: nobody can say which bytes the
             passphrase stands for.
         """
         if isinstance(data, str):
             # A lone surrogate is no key, and becomes none.
             data = data.encode("utf-8", "replace")
-        secret = _passphraseBytes(passphrase)
-        loaded = catalogue.keyFile(_formatOf(data, type)).load(data, secret)
+        return cls._loaded(formatOf(data, type), data, passphrase, effort)
+
+    @classmethod
+    def _loaded(cls, form: KeyFile, data: bytes, passphrase: bytes | str | None, effort: Effort) -> Key:
+        loaded = form.load(data, passphraseBytes(passphrase), effort)
         return cls(loaded.key, loaded.comment)
+
+    @classmethod
+    def fromFileLater(
+        cls,
+        reactor: IReactorThreads,
+        filename: str | bytes | os.PathLike[str],
+        type: str | None = None,
+        passphrase: bytes | str | None = None,
+        *,
+        checkPermissions: bool = True,
+        effort: Effort = USUAL_EFFORT,
+    ) -> Deferred[Key]:
+        """
+        As L{fromFile}, in a thread of the reactor's.
+
+        @return: fires with the key, and fails with what L{fromFile} raises. To
+            cancel it is to take no interest any more: the thread goes on.
+        """
+        return later(
+            reactor,
+            lambda: cls.fromFile(
+                filename, type, passphrase, checkPermissions=checkPermissions, effort=effort
+            ),
+        )
+
+    @classmethod
+    def fromStringLater(
+        cls,
+        reactor: IReactorThreads,
+        data: bytes | str,
+        type: str | None = None,
+        passphrase: bytes | str | None = None,
+        *,
+        effort: Effort = USUAL_EFFORT,
+    ) -> Deferred[Key]:
+        """
+        As L{fromString}, in a thread of the reactor's.
+
+        @return: as that of L{fromFileLater}.
+        """
+        return later(reactor, lambda: cls.fromString(data, type, passphrase, effort=effort))
 
     @classmethod
     def generate(cls, type: str = "ed25519", bits: int | None = None) -> Key:
@@ -279,6 +308,17 @@ class Key:
         if certificate is None:
             raise UsageError("a certificate is wanted, and this is a plain key")
         return Key(self._keyObject, self.comment, certificate)
+
+    def signCertificate(self, publicKey: Key, **terms: Unpack[CertificateTerms]) -> Key:
+        """
+        Certify a key; this one is the authority's. The arguments and what it
+        raises are those of L{conchlite.ssh.certificates.signCertificate}.
+
+        @return: C{publicKey} with its certificate.
+        """
+        from conchlite.ssh.certificates import signCertificate
+
+        return signCertificate(self, publicKey, **terms)
 
     def isSecurityKey(self) -> bool:
         """
@@ -376,22 +416,30 @@ class Key:
         subtype: str | None = None,
         comment: bytes | str | None = None,
         passphrase: bytes | str | None = None,
+        *,
+        cipher: bytes | str | None = None,
+        rounds: int | None = None,
     ) -> bytes:
         """
         Write the key.
 
-        @param type: C{openssh}, C{lsh} or C{agentv3}, in upper or lower case.
+        @param type: C{openssh}, C{lsh}, C{pem} (PKCS#1, SEC 1), C{pkcs8} or
+            C{agentv3}, and of a public key C{rfc4716}, in upper or lower case.
         @param extra: the comment of a public key, the passphrase of a private
             one: the old way to give them.
         @param subtype: of a private OpenSSH key: C{v1}, OpenSSH's own format;
             C{PEM}, the traditional one; C{PKCS8}. L{None} is C{PEM}, and C{v1}
-            for Ed25519 and Ed448, which have no traditional one. With a
-            passphrase, prefer C{v1}: what C{PEM} does to the passphrase is one
-            MD5.
+            for keys that have no traditional one. With a passphrase, prefer
+            C{v1}: what C{PEM} does to the passphrase is one MD5.
         @param comment: left out where the format has no place for it.
         @param passphrase: what to encrypt a private key with.
+        @param cipher: the cipher of C{v1}, one of those of C{ssh-keygen -Z};
+            L{None} for C{aes256-ctr}.
+        @param rounds: how often bcrypt works on the passphrase in C{v1};
+            L{None} for 24. A hundred take a second or so.
         @raise BadKeyError: there is no such format.
-        @raise UsageError: the format cannot hold the key, or cannot encrypt.
+        @raise UsageError: the format cannot hold the key, or cannot encrypt,
+            or knows no such cipher.
         """
         if extra is not None and self.isPublic():
             comment = extra
@@ -399,25 +447,44 @@ class Key:
             passphrase = extra
         if isinstance(comment, str):
             comment = comment.encode("utf-8")
-        form = catalogue.keyFile(self._formatNamed(type, subtype))
-        secret = _passphraseBytes(passphrase)
+        traditional = self.type() in ("RSA", "EC") and not self.isSecurityKey()
+        form = writer(formatNamed(type, subtype, self.isPublic(), traditional), cipher, rounds)
         written = self._offered() if self.isPublic() else self._keyObject
-        return form.dump(written, comment or b"", secret)
+        return form.dump(written, comment or b"", passphraseBytes(passphrase))
 
-    def _formatNamed(self, type: str, subtype: str | None) -> str:
-        name, half = type.lower(), "public" if self.isPublic() else "private"
-        if name == "lsh" or (name == "openssh" and self.isPublic()):
-            return f"{half}_{name}"
-        if name == "agentv3":
-            self._privateObject()
-            return name
-        if name != "openssh":
-            raise BadKeyError(f"there is no key type {safe(type)}")
-        wanted = subtype or ("v1" if self.type() in ("Ed25519", "Ed448") else "PEM")
-        formats = {"v1": "private_openssh", "pem": "private_pem", "pkcs8": "private_pkcs8"}
-        if wanted.lower() not in formats:
-            raise BadKeyError(f"there is no subtype {safe(wanted)}")
-        return formats[wanted.lower()]
+    def toFile(
+        self,
+        path: str | os.PathLike[str],
+        type: str = "openssh",
+        subtype: str | None = "v1",
+        comment: bytes | str | None = None,
+        passphrase: bytes | str | None = None,
+        *,
+        cipher: bytes | str | None = None,
+        rounds: int | None = None,
+        replace: bool = False,
+    ) -> None:
+        """
+        Write the key to a file, whole or not at all. That of a private key is
+        never readable by anybody else, whatever the umask; that of a public
+        key is readable by all.
+
+        @param type: as the other parameters, what it is in L{toString}.
+        @param comment: L{None} for the key's own.
+        @param replace: whether the file may take the place of another.
+        @raise FileExistsError: there is a file, and C{replace} is false.
+        @raise OSError: it cannot be written.
+        @raise BadKeyError: as L{toString}.
+        @raise UsageError: as L{toString}.
+        """
+        if comment is None:
+            comment = self.comment
+        if self.isPublic() or type.lower() != "openssh":
+            subtype = None
+        text = self.toString(type, None, subtype, comment, passphrase, cipher=cipher, rounds=rounds)
+        if self.isPublic() and not text.endswith(b"\n"):
+            text += b"\n"
+        writeWhole(path, text, 0o644 if self.isPublic() else 0o600, replace=replace)
 
     def _privateObject(self) -> PrivateKey:
         if self.isPublic():
