@@ -1,20 +1,19 @@
 """
-Logging in with the keys in a user's files, and with a password from the terminal.
+The keys that a user has: in files, in an agent, or in the program's hands; and
+the order in which they are offered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
-from conchlite.client.terminal import Terminal
-from conchlite.error import BadKeyError, BadPassphrase, ConchError, EncryptedKeyError, NoAnswer, safe
-from conchlite.ssh.common import Text
-from conchlite.ssh.service import SSHService
-from conchlite.ssh.userauth import SSHUserAuthClient
+from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, safe
+from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
 
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key
@@ -22,47 +21,82 @@ if TYPE_CHECKING:
 #: The key files that are used where none is named, if they are there.
 DEFAULT_PATHS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
-#: How often a passphrase is asked for.
-MAXIMUM_PASSPHRASES = 3
+# What an RSA key of an agent is told to sign with.
+_FLAGS = {b"rsa-sha2-256": RSA_SHA2_256, b"rsa-sha2-512": RSA_SHA2_512}
+
+
+class Agent(Protocol):
+    """
+    What is asked of an agent, such as
+    L{conchlite.client.agent.connectToAgent} connects to.
+    """
+
+    def requestIdentities(self) -> Deferred[list[tuple[bytes, bytes]]]:
+        """
+        The blobs of its keys, and their comments.
+        """
+
+    def signData(self, blob: bytes, data: bytes, flags: int | None = None) -> Deferred[bytes]:
+        """
+        Have it sign.
+        """
 
 
 class Identity:
     """
-    A private key, which may be in a file and encrypted.
+    A key to log in with. Its private half may be in a file and encrypted, or in
+    an agent, and there may be certificates of it.
 
     @ivar path: the file; empty for a key that is in none.
-    @ivar private: the private key; L{None} while it is encrypted.
+    @ivar private: the private key; L{None} while it is encrypted, and for one
+        that only an agent has.
     @ivar public: the public key; L{None} if that is encrypted with it, and
         there is no file C{.pub} beside it.
+    @ivar certificates: the public key with each of its certificates.
+    @ivar agent: the agent that has the private half, if one has it.
+    @ivar agentBlobs: what the agent lists of it: the key, certificates, or both.
+    @ivar comment: what the agent calls it.
+    @ivar isPublicFile: whether the file has no private half.
     """
 
-    def __init__(self, private: Key | None, path: str = "") -> None:
+    def __init__(self, private: Key | None, path: str = "", public: Key | None = None) -> None:
         self.path = path
         self.private = private
-        self.public = private.public() if private is not None else self._publicFile()
+        self.certificates: list[Key] = []
+        self.agent: Agent | None = None
+        self.agentBlobs: set[bytes] = set()
+        self.comment = b""
+        self.isPublicFile = False
+        if private is not None:
+            public = private.public()
+        elif public is None:
+            public = self._publicFile()
+        if public is not None and public.isCertificate():
+            self.certificates.append(public)
+            public = public.plain()
+        self.public = public
 
     @classmethod
     def fromFile(cls, path: str) -> Identity:
         """
-        Read a file, as far as that goes without a passphrase.
+        Read a file, as far as that goes without a passphrase, and the
+        certificate beside it, as C{id_ed25519-cert.pub} is to C{id_ed25519}.
 
-        @param path: the file's path; C{~} is the user's home.
-        @raise ConchError: it cannot be read, or is no private key.
+        @param path: the file's path; C{~} is the user's home. A public key is
+            good for one whose private half an agent has.
+        @raise ConchError: it cannot be read, or is no key.
         """
-        from conchlite.ssh.keys import Key
-
         path = str(Path(path).expanduser())
-        try:
-            key = Key.fromFile(path)
-        except EncryptedKeyError:
-            return cls(None, path)
-        except OSError as e:
-            raise ConchError(f"identity {path}: {e.strerror}") from e
-        except BadKeyError as e:
-            raise BadKeyError(f"identity {e}") from e
-        if key.isPublic():
-            raise BadKeyError(f"identity {path}: a public key, where a private one belongs")
-        return cls(key, path)
+        key = _readKey(path)
+        if key is not None and key.isPublic():
+            identity = cls(None, path, key)
+            identity.isPublicFile = True
+        else:
+            identity = cls(key, path)
+        beside = path.removesuffix(".pub") + "-cert.pub"
+        if os.path.exists(beside):
+            identity.certificates.append(readCertificate(beside))
+        return identity
 
     def _publicFile(self) -> Key | None:
         from conchlite.ssh.keys import Key
@@ -73,9 +107,37 @@ class Identity:
             # It only saves a question, if the server does not want the key.
             return None
 
+    @property
+    def source(self) -> str:
+        """
+        Where the private key is, in words.
+        """
+        if self.agent is not None:
+            said = f"agent ({safe(self.comment)})" if self.comment else "agent"
+            return f"{said} and file {self.path}" if self.path else said
+        return f"file {self.path}" if self.path else "program"
+
+    @property
+    def canSign(self) -> bool:
+        """
+        Whether there is a private half, though it may be encrypted.
+        """
+        return self.agent is not None or self.private is not None or bool(self.path and not self.isPublicFile)
+
+    def offers(self) -> list[Key]:
+        """
+        What of it is offered to a server: certificates first, which may be all
+        that the server looks at.
+        """
+        if self.public is None:
+            return []
+        plain = self.public.blob()
+        fitting = [key for key in self.certificates if key.plain().blob() == plain]
+        return [*fitting, self.public]
+
     def decrypt(self, passphrase: bytes) -> Key:
         """
-        Open the private key.
+        Open the private key. What it costs is for a thread.
 
         @raise BadPassphrase: the passphrase is wrong.
         @raise ConchError: the file cannot be read any more.
@@ -88,6 +150,47 @@ class Identity:
             raise ConchError(f"identity {self.path}: {e.strerror}") from e
         self.public = self.private.public()
         return self.private
+
+    def signWithAgent(self, publicKey: Key, data: bytes, algorithm: bytes) -> Deferred[bytes]:
+        """
+        Have the agent sign, by C{algorithm}.
+
+        @param publicKey: the key as it was offered, perhaps with a certificate.
+        @return: a signature blob. It fails with L{AgentError
+            <conchlite.error.AgentError>}, where the agent does not want to.
+        """
+        if self.agent is None:
+            return fail(AgentError("no agent has this key"))
+        name = algorithm.removesuffix(b"-cert-v01@openssh.com")
+        # A certificate from a file is none that the agent knows.
+        offered, plain = publicKey.blob(), publicKey.plain().blob()
+        blob = offered if offered in self.agentBlobs else plain
+        return self.agent.signData(blob, data, _FLAGS.get(name, 0))
+
+
+def _readKey(path: str) -> Key | None:
+    from conchlite.ssh.keys import Key
+
+    try:
+        return Key.fromFile(path)
+    except EncryptedKeyError:
+        return None
+    except OSError as e:
+        raise ConchError(f"identity {path}: {e.strerror}") from e
+    except BadKeyError as e:
+        raise BadKeyError(f"identity {e}") from e
+
+
+def readCertificate(path: str) -> Key:
+    """
+    Read a certificate's file.
+
+    @raise ConchError: it cannot be read, or is no certificate.
+    """
+    key = _readKey(str(Path(path).expanduser()))
+    if key is None or not key.isCertificate():
+        raise BadKeyError(f"certificate {path}: this is none")
+    return key.public()
 
 
 def defaultIdentities() -> list[Identity]:
@@ -104,102 +207,65 @@ def defaultIdentities() -> list[Identity]:
     return found
 
 
-class IdentityUserAuth(SSHUserAuthClient):
+async def agentIdentities(agent: Agent) -> list[Identity]:
     """
-    Offers identities, each once, and then perhaps a password.
+    What an agent has; keys of types that are not known here are left out.
 
-    @ivar notes: what a person who is told of a failure should know besides.
+    @raise AgentError: it does not say.
     """
+    from conchlite.ssh.keys import Key
 
-    def __init__(
-        self,
-        user: Text,
-        host: str,
-        instance: SSHService,
-        identities: Sequence[Identity],
-        terminal: Terminal | None = None,
-        password: bool = False,
-    ) -> None:
-        """
-        @param host: the server's name, for the prompts.
-        @param terminal: where passphrases and the password are asked for;
-            L{None} for nowhere.
-        @param password: whether to ask for a password when no key will do.
-        """
-        super().__init__(user, instance)
-        self._who = f"{safe(user)}@{safe(host)}"
-        self._waiting = list(identities)
-        self._current: Identity | None = None
-        self._terminal = terminal if terminal is not None and terminal.isThere() else None
-        self._password = password
-        self.notes: list[str] = []
-
-    def getPublicKey(self) -> Deferred[Key | None]:
-        """
-        The next identity's public key.
-        """
-        return Deferred.fromCoroutine(self._nextPublicKey())
-
-    async def _nextPublicKey(self) -> Key | None:
-        while self._waiting:
-            identity = self._current = self._waiting.pop(0)
-            if identity.private is None and self._terminal is None:
-                # To offer it would only be one more attempt that fails.
-                said = "is encrypted, and there is no terminal to ask for its passphrase"
-                self.notes.append(f"identity {identity.path} {said}")
-                continue
-            if identity.public is None:
-                await self._unlock(identity)
-            if identity.public is not None:
-                return identity.public
-        return None
-
-    def getPrivateKey(self) -> Deferred[Key | None]:
-        """
-        The private key of the identity that the server would accept.
-        """
-        return Deferred.fromCoroutine(self._currentPrivateKey())
-
-    async def _currentPrivateKey(self) -> Key | None:
-        identity = self._current
-        if identity is not None and identity.private is None:
-            await self._unlock(identity)
-        return identity.private if identity is not None else None
-
-    async def _unlock(self, identity: Identity) -> None:
-        if self._terminal is None:
-            return
+    found: dict[bytes, Identity] = {}
+    for blob, comment in await agent.requestIdentities():
         try:
-            for _ in range(MAXIMUM_PASSPHRASES):
-                passphrase = await self._terminal.ask(f"Passphrase of {safe(identity.path, 1024)}: ")
-                try:
-                    identity.decrypt(passphrase)
-                except BadPassphrase:
-                    continue
-                return
-            self.notes.append(f"identity {identity.path} was not opened by any passphrase")
-        except NoAnswer:
-            self.notes.append(f"identity {identity.path} is encrypted, and no passphrase was given")
-        except ConchError as e:
-            self.notes.append(str(e))
+            key = Key.fromString(blob, "blob").public()
+        except (ConchError, ValueError):
+            continue
+        identity = Identity(None, "", key)
+        identity.agent = agent
+        identity.comment = comment
+        # A certificate comes as a key of its own, beside the plain one.
+        known = found.setdefault(key.plain().blob(), identity)
+        known.agentBlobs.add(blob)
+        if known is not identity:
+            known.certificates += identity.certificates
+    return list(found.values())
 
-    def getPassword(self, prompt: bytes | None = None) -> Deferred[Text | None] | None:
-        """
-        The password, typed at the terminal.
 
-        @param prompt: the server asks for a new password: that is declined,
-            and so is a password where nobody is there to be asked.
-        """
-        if not self._password or prompt is not None:
-            return None
-        if self._terminal is None:
-            self.notes.append("there is no terminal to ask for a password")
-            return None
-        return Deferred.fromCoroutine(self._askPassword(self._terminal))
+def arrange(
+    named: Iterable[Identity],
+    fromAgent: Sequence[Identity] = (),
+    defaults: Iterable[Identity] = (),
+    certificates: Iterable[Key] = (),
+    identitiesOnly: bool = False,
+) -> list[Identity]:
+    """
+    The order in which keys are offered: those that the user has named, in his
+    order; then the agent's; then those in the usual files. Each comes once, and
+    one that is in a file and in the agent signs with the agent, which needs no
+    passphrase.
 
-    async def _askPassword(self, terminal: Terminal) -> Text | None:
-        try:
-            return await terminal.ask(f"Password of {self._who}: ")
-        except NoAnswer:
-            self.notes.append("no password was given")
-            return None
+    @param certificates: further certificates; each goes with its key.
+    @param identitiesOnly: whether only what was named is offered. Then the
+        agent still signs with those.
+    """
+    agents = {identity.public.blob(): identity for identity in fromAgent if identity.public is not None}
+    ordered = list(named)
+    if not identitiesOnly:
+        ordered += [*fromAgent, *defaults]
+    found: list[Identity] = []
+    seen: set[bytes] = set()
+    for identity in ordered:
+        blob = b"" if identity.public is None else identity.public.blob()
+        if blob in seen:
+            continue
+        if blob:
+            seen.add(blob)
+        known = agents.get(blob)
+        if known is not None and known is not identity:
+            identity.agent, identity.comment = known.agent, known.comment
+            identity.agentBlobs = known.agentBlobs
+            identity.certificates += known.certificates
+        identity.certificates += [key for key in certificates if key.plain().blob() == blob]
+        found.append(identity)
+    return found

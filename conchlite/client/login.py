@@ -21,7 +21,8 @@ from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.connecting import ClientConnection, ClientTransport, Connecting
 from conchlite.client.hostentries import REVOKED
 from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
-from conchlite.client.identities import Identity, IdentityUserAuth
+from conchlite.client.identities import Identity
+from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.client.knownhosts import KnownHostsFile, UserInterface, hostPattern
 from conchlite.error import (
     AuthenticationFailed,

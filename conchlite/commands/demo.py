@@ -167,7 +167,8 @@ async def _listen(stage: Stage) -> str:
 async def _connect(stage: Stage) -> str:
     from conchlite.client.connecting import Connecting
     from conchlite.client.hostkeys import PinnedFingerprint
-    from conchlite.client.identities import Identity, IdentityUserAuth
+    from conchlite.client.identities import Identity
+    from conchlite.client.identityauth import IdentityUserAuth
     from conchlite.commands.demoserver import USER
 
     address = stage.address

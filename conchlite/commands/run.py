@@ -144,7 +144,8 @@ async def _run(options: Options, reactor: ICommandReactor) -> int:
     from conchlite.client.connecting import Connecting
     from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
     from conchlite.client.identities import DEFAULT_PATHS as DEFAULT_IDENTITIES
-    from conchlite.client.identities import Identity, IdentityUserAuth, defaultIdentities
+    from conchlite.client.identities import Identity, defaultIdentities
+    from conchlite.client.identityauth import IdentityUserAuth
     from conchlite.client.terminal import Terminal
 
     paths = options["identity"]

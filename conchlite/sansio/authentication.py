@@ -46,6 +46,9 @@ MAXIMUM_BANNER_SIZE = 64 * 1024
 # What each banner counts beside its text.
 _BANNER_OVERHEAD = 256
 
+#: Methods that are another one but for what signatures cover, OpenSSH PROTOCOL 3.1.
+ALIASES = {b"publickey-hostbound-v00@openssh.com": b"publickey"}
+
 # Names of methods that become part of a Python attribute's name.
 _METHOD_NAME = re.compile(rb"[a-z0-9@._-]{1,64}")
 
@@ -228,6 +231,10 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
     @ivar authenticatedWith: methods that ended in partial success.
     @ivar attempts: what was offered to the server, and what became of it.
     @ivar obstacles: what was not offered, and why.
+    @ivar prompted: whether the last request led to questions that were answered,
+        for methods whose server may have none; set by the method.
+    @ivar isProven: whether any request that the server accepted, wholly or as
+        a part, was a proof of who the user is.
     @ivar banners: what the server had to say to the user, safe to print.
     """
 
@@ -242,6 +249,8 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         self.attempts: list[Attempt] = []
         self.obstacles: list[str] = []
         self.banners: list[str] = []
+        self.prompted = False
+        self.isProven = False
         self._describable = False
         self._exhausted: set[bytes] = set()
         self._bannerSize = 0
@@ -250,21 +259,26 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         """
         A request is to go out.
 
+        @param methodName: the method's name, or another name of it.
         @return: the body of the USERAUTH_REQUEST.
         @raise UsageError: it is not our turn.
         """
+        packed = UserauthRequest(userName, serviceName, methodName, methodData).pack()
+        methodName = ALIASES.get(methodName, methodName)
         continues = self.state is ClientState.ANSWERING and methodName == self.methodName
         self.step(ClientInput.REQUEST)
         self.requests += 1
         self._describable = not continues
         if continues:
             self._amend(continued=True)
-        elif methodName != b"none":
+        else:
+            self.prompted = False
+        if not continues and methodName != b"none":
             self.attempts.append(Attempt(methodName))
         self.userName = userName
         self.serviceName = serviceName
         self.methodName = methodName
-        return UserauthRequest(userName, serviceName, methodName, methodData).pack()
+        return packed
 
     def step(self, own: ClientInput) -> None:
         """
@@ -331,6 +345,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         self.methods = message.authenticationsThatCanContinue
         self._amend(answer=Answer.PARTIAL if message.partialSuccess else Answer.REFUSED)
         if message.partialSuccess:
+            self._prove()
             self.authenticatedWith.append(self.methodName)
 
     def accepted(self) -> None:
@@ -338,6 +353,27 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         The server answered the last request with SUCCESS.
         """
         self._amend(answer=Answer.ACCEPTED)
+        self._prove()
+
+    def _prove(self) -> None:
+        # A key that was offered, and not asked for its signature, and a
+        # conversation without a question are no more of a proof than "none".
+        last = self.attempts[-1] if self.attempts else None
+        if self.methodName == b"none" or last is None:
+            return
+        if self.methodName == b"keyboard-interactive":
+            self.isProven |= self.prompted
+        elif self.methodName == b"publickey":
+            self.isProven |= last.continued
+        else:
+            self.isProven = True
+
+    @property
+    def refusals(self) -> int:
+        """
+        How many attempts came to nothing, as a server counts them.
+        """
+        return sum(attempt.answer in (Answer.REFUSED, Answer.DECLINED) for attempt in self.attempts)
 
     def exhausted(self, methodName: bytes) -> None:
         """
@@ -413,12 +449,15 @@ def readRequest(packet: bytes) -> UserauthRequest:
     ):
         if len(name) > MAXIMUM_NAME_SIZE:
             raise MalformedMessage(f"UserauthRequest: a {what} name of {len(name)} bytes")
-        if not _isPrintable(name):
+        if not isPrintable(name):
             raise MalformedMessage(f"UserauthRequest: a {what} name that is not printable: {safe(name)}")
     return request
 
 
-def _isPrintable(name: bytes) -> bool:
+def isPrintable(name: bytes) -> bool:
+    """
+    Whether a peer's name for something may be shown as it is.
+    """
     try:
         return name.decode("utf-8").isprintable()
     except UnicodeDecodeError:

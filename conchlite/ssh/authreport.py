@@ -36,6 +36,8 @@ class AuthenticationReport:
         (C{server-sig-algs}, RFC 8308); empty if it said nothing.
     @ivar banners: what it had to say to the user; safe to print.
     @ivar ended: what the connection ended with, if that ended the login.
+    @ivar unproven: whether the server let the user in, and was left because it
+        had asked for no proof.
     @ivar seconds: when that was, in seconds since 1970.
     """
 
@@ -49,6 +51,7 @@ class AuthenticationReport:
     signatureAlgorithms: tuple[bytes, ...] = ()
     banners: tuple[str, ...] = ()
     ended: ConchError | None = None
+    unproven: bool = False
     seconds: float = 0
 
     def __str__(self) -> str:
@@ -68,6 +71,7 @@ class AuthenticationReport:
         The likely cause, in words.
         """
         rules = (
+            self._letIn,
             self._connectionEnded,
             self._noMethod,
             self._signatureRefused,
@@ -89,6 +93,11 @@ class AuthenticationReport:
             for attempt in self.attempts
             if attempt.keyType and (not answers or attempt.answer in answers)
         ]
+
+    def _letIn(self) -> str:
+        if not self.unproven:
+            return ""
+        return "it let the user in without asking for a proof, and one is required (requireAuthentication)"
 
     def _connectionEnded(self) -> str:
         error = self.ended

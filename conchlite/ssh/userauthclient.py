@@ -29,6 +29,7 @@ from conchlite.ssh.authmethods.base import ClientMethod, askProgram
 from conchlite.ssh.authmethods.publickey import sign
 from conchlite.ssh.authreport import AuthenticationReport
 from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.gssapi import KERBEROS, Library, Run
 from conchlite.ssh.service import SSHService
 from conchlite.wire import numbers
 from conchlite.wire.userauth import UserauthBanner, UserauthFailure, UserauthSuccess
@@ -73,6 +74,24 @@ class SSHUserAuthClient(SSHService):
     @cvar minimumRSABits: the smallest RSA key that is used, in bits.
     @cvar maximumPasswordAttempts: how many passwords are sent at most.
     @cvar maximumRequests: how many requests are sent at most.
+    @cvar clientHostName: the name that the server knows this machine by, for
+        C{hostbased}, which is not tried without it.
+    @cvar clientUserName: who the user is on this machine; L{None} for whom
+        the process runs as.
+    @cvar gssapiHost: the server's name, as its Kerberos key has it; without
+        it C{gssapi-with-mic} is not tried.
+    @cvar gssapiDelegate: whether the server gets the user's ticket, to use it
+        as the user would.
+    @cvar gssapiMechanisms: object identifiers, with dots.
+    @cvar gssapiLibrary: what does GSS-API; L{None} for the extra C{gssapi}.
+    @cvar gssapiRun: how its calls are made, which may block; L{None} for the
+        reactor's threads.
+    @cvar maximumAttempts: how many attempts the server may refuse before the
+        client gives up; while there is something else to try than keys, keys
+        leave one of them over. OpenSSH's sshd closes at the sixth, by default.
+    @cvar requireAuthentication: whether a server that lets the user in without
+        a proof of who he is, as one may that wants to ask for a password
+        later, under another name (CVE-2021-36367), is left.
     @cvar wallClock: the time, in seconds since 1970, by which the report of a
         failure judges certificates.
     @ivar user: who logs in.
@@ -82,6 +101,9 @@ class SSHUserAuthClient(SSHService):
     @ivar signatureAlgorithm: the algorithm that it was offered with, and of
         which L{signData} has to make a signature.
     @ivar triedPublicKeys: the keys that L{getPublicKey} gave.
+    @ivar sentPasswords: the passwords that C{password} has sent.
+    @ivar notes: what a person who is told of a failure should know besides; the
+        program's own words, which become a part of the report.
     @ivar authenticatedWith: the methods that the server accepted as one part
         of what it wants.
     """
@@ -95,11 +117,25 @@ class SSHUserAuthClient(SSHService):
         numbers.MSG_USERAUTH_BANNER: "USERAUTH_BANNER",
         numbers.MSG_USERAUTH_PK_OK: "USERAUTH_PK_OK",
     }
-    preferredOrder: Sequence[Text] = [b"publickey", b"password", b"keyboard-interactive"]
+    preferredOrder: Sequence[Text] = [
+        b"gssapi-with-mic",
+        b"publickey",
+        b"password",
+        b"keyboard-interactive",
+    ]
     signatureAlgorithms: Sequence[bytes] | None = None
     minimumRSABits = 2048
     maximumPasswordAttempts = 3
     maximumRequests = 20
+    clientHostName: Text | None = None
+    clientUserName: Text | None = None
+    gssapiHost: str | None = None
+    gssapiDelegate = False
+    gssapiMechanisms: Sequence[str] = (KERBEROS,)
+    gssapiLibrary: Library | None = None
+    gssapiRun: Run | None = None
+    maximumAttempts = 6
+    requireAuthentication = False
     wallClock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, user: Text, instance: SSHService) -> None:
@@ -109,6 +145,7 @@ class SSHUserAuthClient(SSHService):
         """
         self.user = asBytes(user)
         self.instance = instance
+        self.notes: list[str] = []
         self._forget()
 
     def _forget(self) -> None:
@@ -119,6 +156,7 @@ class SSHUserAuthClient(SSHService):
         self.lastPublicKey: Key | None = None
         self.signatureAlgorithm = b""
         self.triedPublicKeys: list[Key] = []
+        self.sentPasswords: set[bytes] = set()
 
     @property
     def authenticatedWith(self) -> list[bytes]:
@@ -164,6 +202,13 @@ class SSHUserAuthClient(SSHService):
         """
         return "program"
 
+    def keysLeft(self) -> Sequence[str]:
+        """
+        The keys that were not asked for yet, where that is known, in words:
+        for the report of a failure.
+        """
+        return []
+
     def getPassword(self, prompt: bytes | None = None) -> Later[Text | None] | Text | None:
         """
         The password.
@@ -175,16 +220,56 @@ class SSHUserAuthClient(SSHService):
         """
         return None
 
+    def getGenericAnswers(
+        self, name: bytes, instruction: bytes, prompts: list[tuple[bytes, bool]]
+    ) -> Later[Sequence[Text] | None] | Sequence[Text] | None:
+        """
+        The answers to what the server asks by C{keyboard-interactive}, which
+        may be several times in one login. What is to be shown is the server's
+        own text.
+
+        @param name: a title, or nothing.
+        @param instruction: some lines to show, or nothing.
+        @param prompts: the questions, each with whether the answer may be
+            shown while it is typed. There may be none: then there is only
+            something to show.
+        @return: an answer for each prompt, or a Deferred of them; L{None} for
+            none. Then the only prompt, if it asks for a password, is answered
+            with what L{getPassword} has.
+        """
+        return None
+
+    def getHostKey(self) -> Later[GivenPrivateKey] | GivenPrivateKey:
+        """
+        The next host key of this machine to log in with by C{hostbased}.
+        Called until there is none, or none that was not offered before.
+
+        @return: a key or a Deferred of one: a private one, or a public one
+            where L{signAsHost} is overridden; L{None} when there is none
+            (left).
+        """
+        return None
+
+    def signAsHost(self, hostKey: Key, signData: bytes) -> Later[bytes | None] | bytes | None:
+        """
+        Sign with the private half of C{hostKey}, by L{signatureAlgorithm}.
+        Overridden where L{getHostKey} has the public keys only.
+
+        @return: a signature blob, as L{signData} returns one.
+        """
+        return None if hostKey.isPublic() else hostKey.sign(signData, self.signatureAlgorithm)
+
     def bannerReceived(self, message: str, language: str) -> None:
         """
         The server has something to say to the user before the login. It goes
-        into the log, unless this is overridden.
+        into the log, line by line, unless this is overridden.
 
         @param message: what it says, which may be several lines; control
             characters are shown as escapes.
         @param language: the language of it, RFC 3066, or nothing.
         """
-        self._log.info("banner of the server: {message}", message=message)
+        for line in message.split("\n"):
+            self._log.info("banner of the server: {line}", line=line)
 
     # What the transport calls.
 
@@ -227,6 +312,13 @@ class SSHUserAuthClient(SSHService):
         """
         UserauthSuccess.unpack(packet)
         self._record.accepted()
+        if self.requireAuthentication and not self._record.isProven:
+            self.transport.end(
+                self._failed(unproven=True),
+                numbers.DISCONNECT_BY_APPLICATION,
+                b"authentication is required",
+            )
+            return
         self._log.info(
             "authenticated as {user} with {method}",
             user=safe(self._record.userName),
@@ -305,6 +397,12 @@ class SSHUserAuthClient(SSHService):
         """
         return self._attempt(b"password")
 
+    def auth_keyboard_interactive(self) -> Deferred[bool] | bool:
+        """
+        Try C{keyboard-interactive}.
+        """
+        return self._attempt(b"keyboard-interactive")
+
     def _attempt(self, kind: bytes) -> Deferred[bool] | bool:
         if kind not in METHODS:
             return False
@@ -339,15 +437,36 @@ class SSHUserAuthClient(SSHService):
     async def _choose(self) -> None:
         record = self._record
         order = [asBytes(name) for name in self.preferredOrder]
-        for kind in record.candidates(order, _REPEATABLE):
-            if record.requests >= self.maximumRequests:
-                record.obstacles.append(f"anything more, after {record.requests} requests")
-                break
+        candidates = record.candidates(order, _REPEATABLE)
+        for kind in candidates:
+            obstacle = self._enough(kind, candidates)
+            if obstacle:
+                record.obstacles.append(obstacle)
+                record.exhausted(kind)
+                continue
             attempted = await askProgram(self, record, "tryAuth", kind)
             if attempted or record.state is not ClientState.CHOOSING:
                 return
             record.exhausted(kind)
         self._giveUp()
+
+    def _enough(self, kind: bytes, candidates: Sequence[bytes]) -> str:
+        """
+        What keeps the client from trying a method that may have more to offer;
+        nothing, if it may be tried.
+        """
+        record = self._record
+        if record.requests >= self.maximumRequests:
+            return f"anything more by {safe(kind)}, after {record.requests} requests"
+        allowed = self.maximumAttempts
+        if kind == b"publickey" and any(other != kind and self._canAnswer(other) for other in candidates):
+            allowed -= 1
+        if record.refusals < allowed:
+            return ""
+        what = safe(kind)
+        if kind == b"publickey":
+            what = ", ".join(self.keysLeft()) or "further keys"
+        return f"{what}, after {record.refusals} attempts (maximumAttempts)"
 
     def _giveUp(self) -> None:
         self._record.step(ClientInput.GIVE_UP)
@@ -366,19 +485,20 @@ class SSHUserAuthClient(SSHService):
         ):
             self.transport.closeReason = Failure(self._failed(error))
 
-    def _failed(self, ended: ConchError | None = None) -> AuthenticationFailed:
+    def _failed(self, ended: ConchError | None = None, unproven: bool = False) -> AuthenticationFailed:
         record = self._record
         report = AuthenticationReport(
             host=self.transport.getPeer().hostText,
             user=safe(asBytes(self.user)),
             attempts=tuple(record.attempts),
-            obstacles=tuple(record.obstacles),
+            obstacles=(*self.notes, *record.obstacles),
             authenticatedWith=tuple(record.authenticatedWith),
             methods=record.methods,
             answerable=frozenset(kind for kind in record.methods if self._canAnswer(kind)),
             signatureAlgorithms=_nameList(self.transport.peerExtensions.get(b"server-sig-algs")),
             banners=tuple(record.banners),
             ended=ended,
+            unproven=unproven,
             seconds=self.wallClock(),
         )
         error = AuthenticationFailed(str(report), record.tried, record.methods, report, ended)

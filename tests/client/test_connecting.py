@@ -18,7 +18,8 @@ from zope.interface import implementer
 from conchlite.client.connecting import Connecting
 from conchlite.client.hostentries import fingerprint
 from conchlite.client.hostkeys import PinnedFingerprint
-from conchlite.client.identities import Identity, IdentityUserAuth
+from conchlite.client.identities import Identity
+from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.commands.demoserver import USER, DemoServer
 from conchlite.error import (
     AuthenticationFailed,

@@ -10,13 +10,23 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.client.identities import Identity, IdentityUserAuth, defaultIdentities
-from conchlite.error import BadKeyError, BadPassphrase, ConchError, NoAnswer
+from conchlite.algorithms.publickeys.certificates import USER
+from conchlite.client.identities import (
+    Identity,
+    agentIdentities,
+    arrange,
+    defaultIdentities,
+    readCertificate,
+)
+from conchlite.client.identityauth import IdentityUserAuth
+from conchlite.error import AgentError, BadKeyError, BadPassphrase, ConchError, NoAnswer
+from conchlite.ssh.certificates import signCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.service import SSHService
 
 KEY = Key.generate("ed25519")
 PRIVATE = KEY.toString("openssh", subtype="v1")
+AUTHORITY = Key.generate("ed25519")
 PUBLIC = KEY.public().toString("openssh")
 
 
@@ -96,11 +106,18 @@ class IdentityTests(IdentityTestCase):
         for path, error, said in [
             ("/nonexistent/id", ConchError, "identity /nonexistent/id: No such file"),
             (self.file(b"no key"), BadKeyError, "identity "),
-            (self.file(PUBLIC), BadKeyError, "a public key, where a private one belongs"),
         ]:
             failure = self.assertRaises(error, Identity.fromFile, path)
             self.assertIn(said, str(failure))
             self.assertIn(path, str(failure))
+
+    def test_publicKey(self) -> None:
+        """
+        A public key stands for one that an agent has. Without the agent there
+        is nothing to offer.
+        """
+        identity = Identity.fromFile(self.file(PUBLIC))
+        self.assertEqual((None, KEY.public(), False), (identity.private, identity.public, identity.canSign))
 
     def test_gone(self) -> None:
         identity = Identity.fromFile(self.file(encrypted()))
@@ -118,6 +135,94 @@ class IdentityTests(IdentityTestCase):
         home.child(".ssh").child("id_ecdsa").setContent(b"no key")
         home.child(".ssh").child("id_rsa").setContent(PRIVATE)
         self.assertEqual([identity.private for identity in defaultIdentities()], [KEY])
+
+
+def certified(key: Key, keyID: bytes = b"me") -> Key:
+    """
+    The public key with a certificate.
+    """
+    return signCertificate(
+        AUTHORITY, key.public(), kind=USER, keyID=keyID, principals=[b"me"], validBefore=2**64 - 1
+    )
+
+
+class FakeAgent:
+    """
+    @ivar asked: what it was to sign with, and how.
+    """
+
+    def __init__(self, *keys: Key, error: Exception | None = None) -> None:
+        self.keys = {key.blob(): key for key in keys}
+        self.error = error
+        self.asked: list[tuple[bytes, int]] = []
+
+    def requestIdentities(self) -> Deferred[list[tuple[bytes, bytes]]]:
+        return succeed([(blob, b"comment\x1b") for blob in [*self.keys, b"no key"]])
+
+    def signData(self, blob: bytes, data: bytes, flags: int | None = None) -> Deferred[bytes]:
+        self.asked.append((blob, flags))
+        if self.error is not None:
+            return fail(self.error)
+        algorithms = {2: b"rsa-sha2-256", 4: b"rsa-sha2-512"}
+        return succeed(self.keys[blob].sign(data, algorithms.get(flags)))
+
+
+class ArrangeTests(IdentityTestCase):
+    """
+    The order in which keys are offered.
+    """
+
+    def setUp(self) -> None:
+        self.one, self.two, self.three = (Key.generate("ed25519") for _ in range(3))
+
+    def inAgent(self, *keys: Key) -> list[Identity]:
+        return self.successResultOf(Deferred.fromCoroutine(agentIdentities(FakeAgent(*keys))))
+
+    def offered(self, identities: list[Identity]) -> list[Key]:
+        return [key for identity in identities for key in identity.offers()]
+
+    def test_order(self) -> None:
+        """
+        Those that were named, then the agent's, then the default files; each
+        once.
+        """
+        found = arrange(
+            [Identity(self.three)],
+            self.inAgent(self.one, self.three),
+            [Identity(self.two), Identity(self.one)],
+        )
+        self.assertEqual([k.public() for k in (self.three, self.one, self.two)], self.offered(found))
+        self.assertEqual("agent (comment\\x1b)", found[1].source)
+        self.assertEqual("program", found[2].source)
+        self.assertIsNotNone(found[0].agent)
+
+    def test_identitiesOnly(self) -> None:
+        """
+        Only those that were named; the agent may have the private half of one.
+        """
+        public = Identity.fromFile(self.file(self.one.public().toString("openssh")))
+        (found,) = arrange([public], self.inAgent(self.one, self.two), [Identity(self.three)], (), True)
+        self.assertEqual(self.one.public(), found.public)
+        self.assertTrue(found.canSign)
+
+    def test_certificates(self) -> None:
+        """
+        A certificate is offered before its key, wherever it comes from.
+        """
+        path = self.file(PRIVATE)
+        beside = certified(KEY)
+        FilePath(path + "-cert.pub").setContent(beside.toString("openssh"))
+        other = certified(KEY, b"other")
+        inAgent = certified(KEY, b"agent")
+        (found,) = arrange(
+            [Identity.fromFile(path)], self.inAgent(KEY, inAgent), [], [other, certified(self.one)], True
+        )
+        self.assertEqual(
+            [b"me", b"agent", b"other", None],
+            [key.certificate and key.certificate.keyID for key in found.offers()],
+        )
+        self.assertRaises(BadKeyError, readCertificate, path)
+        self.assertEqual(beside, readCertificate(path + "-cert.pub"))
 
 
 class IdentityUserAuthTests(IdentityTestCase):
@@ -189,6 +294,102 @@ class IdentityUserAuthTests(IdentityTestCase):
         auth = self.userAuth(closed, terminal=FakeTerminal(b"sesame"))
         self.assertIsNone(self.successResultOf(auth.getPublicKey()))
         self.assertIn("No such file", auth.notes[0])
+
+    def signed(self, auth: IdentityUserAuth, key: Key, algorithm: bytes) -> object:
+        auth.lastPublicKey = key
+        auth.signatureAlgorithm = algorithm
+        return self.successResultOf(auth.signData(key, b"data"))
+
+    def test_agent(self) -> None:
+        """
+        An agent signs with what it has, by the algorithm that the key was
+        offered with, and nobody is asked for a passphrase.
+        """
+        rsa = Key.generate("rsa", 2048)
+        path = self.file(encrypted())
+        FilePath(path + ".pub").setContent(PUBLIC)
+        agent = FakeAgent(KEY, rsa)
+        fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent)))
+        terminal = FakeTerminal()
+        auth = self.userAuth(*arrange([Identity.fromFile(path)], fromAgent), terminal=terminal)
+        for key, algorithm, flags in ((KEY, b"ssh-ed25519", 0), (rsa, b"rsa-sha2-512", 4)):
+            self.assertEqual(key.public(), self.successResultOf(auth.getPublicKey()))
+            self.assertIn("agent", auth.keySource(key))
+            self.assertTrue(key.verify(self.signed(auth, key.public(), algorithm), b"data"))
+            self.assertEqual((key.blob(), flags), agent.asked[-1])
+        self.signed(auth, rsa.public(), b"rsa-sha2-256")
+        self.assertEqual((rsa.blob(), 2), agent.asked[-1])
+        self.assertEqual([], terminal.prompts)
+
+    def test_agentRefuses(self) -> None:
+        """
+        What an agent does not sign, the file does, if there is one.
+        """
+        agent = FakeAgent(KEY, error=AgentError("no"))
+        for named, made in (([], False), ([Identity(KEY)], True)):
+            fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent)))
+            auth = self.userAuth(*arrange(named, fromAgent))
+            self.successResultOf(auth.getPublicKey())
+            signature = self.signed(auth, KEY.public(), b"ssh-ed25519")
+            self.assertEqual(made, signature is not None)
+            self.assertEqual(["a signature by the agent: no"], auth.notes)
+
+    def test_certificate(self) -> None:
+        """
+        A file's key signs for its certificate.
+        """
+        identity = Identity(KEY)
+        identity.certificates.append(certified(KEY))
+        auth = self.userAuth(identity)
+        offered = self.successResultOf(auth.getPublicKey())
+        self.assertTrue(offered.isCertificate())
+        self.assertEqual(["a key of an identity with a certificate"], auth.keysLeft())
+        auth.lastPublicKey = offered
+        self.assertEqual(offered.blob(), self.successResultOf(auth.getPrivateKey()).blob())
+        auth.lastPublicKey = self.successResultOf(auth.getPublicKey())
+        self.assertEqual(KEY.blob(), self.successResultOf(auth.getPrivateKey()).blob())
+
+    def test_publicAlone(self) -> None:
+        auth = self.userAuth(Identity.fromFile(self.file(PUBLIC)), terminal=FakeTerminal())
+        self.assertIsNone(self.successResultOf(auth.getPublicKey()))
+        self.assertIn("no agent has its private half", auth.notes[0])
+
+    def test_serverQuestions(self) -> None:
+        """
+        Row 74: what a server asks or says stands behind a mark, each line of
+        it, without what moves a cursor; so it cannot be taken for a question of
+        ours.
+        """
+        terminal = FakeTerminal(b"one", b"two")
+        auth = self.userAuth(terminal=terminal, password=True)
+        answered = auth.getGenericAnswers(
+            b"PAM",
+            b"first\nPassphrase of ~/.ssh/id: ",
+            [(b"\r\x1b[2KPassphrase of id: ", False), (b"PIN\n", False)],
+        )
+        self.assertEqual([b"one", b"two"], self.successResultOf(answered))
+        shown = [line for prompt in terminal.prompts for line in prompt.split("\n")]
+        self.assertEqual(
+            [
+                "me@host says: PAM",
+                "me@host says: first",
+                "me@host says: Passphrase of ~/.ssh/id: ",
+                "me@host asks: \\x1b[2KPassphrase of id: ",
+                "me@host asks: PIN ",
+            ],
+            shown,
+        )
+        self.assertIsNone(self.successResultOf(auth.getGenericAnswers(b"", b"", [(b"?", False)])))
+
+    def test_noQuestions(self) -> None:
+        """
+        Nobody is asked unless that is wanted, and where nobody is.
+        """
+        prompts = [(b"?", False)]
+        self.assertIsNone(self.userAuth(terminal=FakeTerminal(b"1")).getGenericAnswers(b"", b"", prompts))
+        auth = self.userAuth(password=True)
+        self.assertIsNone(auth.getGenericAnswers(b"", b"", prompts))
+        self.assertIn("no terminal", auth.notes[0])
 
     def test_password(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import (
@@ -22,6 +23,7 @@ from conchlite.wire.userauth import (
     PasswordData,
     UserauthBanner,
     UserauthFailure,
+    UserauthInfoRequest,
     UserauthPasswdChangereq,
     UserauthPKOK,
 )
@@ -251,8 +253,8 @@ class ClientMethodsTests(ClientMixin, SynchronousTestCase):
 
     def test_endlessMethod(self):
         """
-        A method that always has something to offer ends with the twentieth
-        request.
+        Row 72: a method that always has something to offer ends with the sixth
+        attempt, and if more are allowed, with the twentieth request.
         """
 
         class Endless(Program):
@@ -260,13 +262,86 @@ class ClientMethodsTests(ClientMixin, SynchronousTestCase):
                 self.askForAuth(b"password", b"again")
                 return True
 
-        self.start(Endless())
-        count = 1
-        while not self.transport.ended:
-            self.refuse(b"password")
-            count += len(self.requests())
-        self.assertEqual(count, 20)
-        self.assertIn("after 20 requests", str(self.assertGaveUp()))
+        for attempts, requests, said in ((6, 7, "after 6 attempts"), (99, 20, "after 20 requests")):
+            client = Endless()
+            client.maximumAttempts = attempts
+            self.start(client)
+            count = 1
+            while not self.transport.ended:
+                self.refuse(b"password")
+                count += len(self.requests())
+            self.assertEqual(count, requests)
+            self.assertIn(said, str(self.assertGaveUp()))
+
+    def test_keysLeaveOneOver(self):
+        """
+        Row 72: where there is something else than keys to try, one attempt is
+        left for it; and the report says what was not offered.
+        """
+        for methods, count in (([b"publickey"], 6), ([b"publickey", b"password"], 5)):
+            self.start(Program([ed25519(seed) for seed in range(1, 10)]))
+            self.client.keysLeft = lambda: ["one more"]
+            offered = 0
+            while not self.transport.ended:
+                self.refuse(*methods)
+                offered += len(self.requests())
+            self.assertEqual(count, offered)
+            self.assertIn(f"one more, after {count} attempts", str(self.assertGaveUp()))
+
+    def test_requireAuthentication(self):
+        """
+        Row 55: a program that wants to prove who its user is leaves a server
+        that lets anybody in: after C{none}, after a key that was only shown,
+        and after a conversation without a question.
+        """
+
+        def none(transport):
+            pass
+
+        def shown(transport):
+            self.refuse(b"publickey")
+
+        def unasked(transport):
+            self.refuse(b"keyboard-interactive")
+            transport.receive(60, UserauthInfoRequest(b"", b"", b"", ()).pack())
+
+        for scene in (none, shown, unasked):
+            for required in (True, False):
+                client = Program([ed25519(1)])
+                client.requireAuthentication = required
+                transport = self.start(client)
+                scene(transport)
+                transport.receive(52)
+                self.assertEqual(not required, transport.isAuthenticated)
+                self.assertEqual([] if required else ["started"], client.instance.events)
+                if required:
+                    [(error, _, _)] = transport.ended
+                    self.assertIsInstance(error, AuthenticationFailed)
+                    self.assertIn("without asking for a proof", str(error))
+
+    def test_proof(self):
+        """
+        A signature, a password and an answer are proofs, also as the first part
+        of two.
+        """
+        prompt = UserauthInfoRequest(b"", b"", b"", ((b"PIN: ", False),)).pack()
+        nothing = UserauthInfoRequest(b"", b"", b"", ()).pack()
+        for method in (b"publickey", b"password", b"keyboard-interactive"):
+            for part in (False, True):
+                client = Program([ed25519(1)], passwords=["a"])
+                client.getGenericAnswers = lambda name, instruction, prompts: ["1"] * len(prompts)
+                client.requireAuthentication = True
+                transport = self.start(client)
+                self.refuse(method)
+                if method == b"publickey":
+                    self.accept(*self.offered())
+                elif method == b"keyboard-interactive":
+                    transport.receive(60, prompt)
+                if part:
+                    self.refuse(b"keyboard-interactive", partial=True)
+                    transport.receive(60, nothing)
+                transport.receive(52)
+                self.assertTrue(transport.isAuthenticated, (method, part))
 
     def test_methodRaises(self):
         """
@@ -372,8 +447,16 @@ class ClientMessageTests(ClientMixin, SynchronousTestCase):
         Without an override it does no harm.
         """
         transport = self.start(SSHUserAuthClient("user", RecordingService()))
-        transport.receive(53, UserauthBanner(b"hello {world} \xff", b"").pack())
+        logged = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+        transport.receive(53, UserauthBanner(b"hello {world} \xff\nauthenticated as root", b"").pack())
         self.assertEqual((transport.ended, transport.unimplemented), ([], 0))
+        # No line of it looks like one of ours.
+        self.assertEqual(
+            ["banner of the server: hello {world} \\xff", "banner of the server: authenticated as root"],
+            [formatEvent(event) for event in logged],
+        )
 
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.tuples(st.integers(50, 80), st.binary(max_size=30)), max_size=5))

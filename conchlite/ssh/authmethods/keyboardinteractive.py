@@ -111,6 +111,7 @@ class KeyboardInteractiveClient(ClientMethod):
             # Who does not know now will not know when it begins anew.
             self.step = Step.DECLINED
             return False
+        self.record.prompted |= bool(request.prompts)
         self.client.transport.sendPacket(response.number, response.pack())
         return True
 
