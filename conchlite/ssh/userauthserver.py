@@ -32,6 +32,7 @@ from conchlite.error import (
 )
 from conchlite.interfaces import IConchUser
 from conchlite.sansio.authentication import (
+    ALIASES,
     ServerAuthentication,
     ServerInput,
     ServerState,
@@ -40,6 +41,7 @@ from conchlite.sansio.authentication import (
 )
 from conchlite.ssh.authmethods import METHODS
 from conchlite.ssh.authmethods.base import LoginResult, MethodReply
+from conchlite.ssh.authmethods.publickey import unbind
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.doorman import Doorman
 from conchlite.ssh.factors import Login, Methods, following
@@ -111,6 +113,8 @@ class SSHUserAuthServer(SSHService):
     @ivar user: who wants to log in.
     @ivar nextService: the service that is to follow.
     @ivar method: the method of the request that is being decided.
+    @ivar boundHostKey: our host key, if the request is one of C{publickey} that
+        is bound to it, OpenSSH PROTOCOL 3.1.
     @ivar supportedAuthentications: the methods that there are.
     @ivar authenticatedWith: the methods that were accepted as one part of
         what is wanted from C{user}.
@@ -145,6 +149,7 @@ class SSHUserAuthServer(SSHService):
         self.user = b""
         self.nextService = b""
         self.method = b""
+        self.boundHostKey: bytes | None = None
         self.supportedAuthentications: list[bytes] = []
         self.authenticatedWith: list[bytes] = []
         self._machine = ServerAuthentication()
@@ -217,24 +222,24 @@ class SSHUserAuthServer(SSHService):
         The client wants to log in.
         """
         request = readRequest(packet)
-        if self._abandon():
-            # The client left its last request without an answer of its own.
-            if not self.countFailure():
-                return
+        # A request that the client does not wait for has failed.
+        if self._abandon() and not self.countFailure():
+            return
         if (request.userName, request.serviceName) != (self.user, self.nextService):
             # RFC 4252 section 5: what was proved for another does not count.
             self.authenticatedWith = []
             self._login = Login(request.userName, self.transport.getPeer().hostText)
         self.user = request.userName
         self.nextService = request.serviceName
-        self.method = self._login.method = request.methodName
+        self.method = self._login.method = ALIASES.get(request.methodName, request.methodName)
+        self.boundHostKey = self.transport.hostKey if request.methodName in ALIASES else None
         if self.banner is not None and self._bannerWaits:
             self._bannerWaits = False
             self.sendBanner(self.banner)
         clock = self._clock()
         delay = 0 if self.method == b"none" else self.failureDelay
         attempt = self._attempt = _Attempt(0 if clock is None else clock.seconds(), delay)
-        login = maybeDeferred(self.tryAuth, self.method, self.user, request.methodData)
+        login = maybeDeferred(self._try, request.methodData)
         attempt.decision = login.addBoth(self._decided, attempt)
 
     # What a program uses or overrides.
@@ -351,7 +356,10 @@ class SSHUserAuthServer(SSHService):
         theirs.login = self._login
         portal = copy(self.portal)
         portal.realm = Doorman(self, self._login, self._attempt, credentials, self.portal.realm)
-        return maybeDeferred(portal.login, credentials, None, IConchUser)
+        # A realm of a program's own may answer at once.
+        login: Callable[..., Any] = portal.login
+        answer: Deferred[LoginResult] = maybeDeferred(login, credentials, None, IConchUser)
+        return answer
 
     def isDeciding(self, attempt: object) -> bool:
         """
@@ -383,6 +391,11 @@ class SSHUserAuthServer(SSHService):
         return [name for name in supported if name not in self.authenticatedWith] or supported
 
     # A request's way to its answer.
+
+    def _try(self, data: bytes) -> Deferred[LoginResult]:
+        if self.boundHostKey is not None and self.method in self.supportedAuthentications:
+            data = unbind(data, self.boundHostKey)
+        return self.tryAuth(self.method, self.user, data)
 
     def _decide(self, kind: bytes, data: bytes) -> Deferred[LoginResult]:
         if kind not in METHODS:

@@ -28,6 +28,7 @@ from conchlite.ssh.permissions import PLAIN
 from conchlite.ssh.service import SSHService
 
 SESSION_ID = b"\x17" * 32
+HOST_KEY = b"the server's host key"
 
 
 @functools.cache
@@ -90,6 +91,7 @@ class FakeTransport:
     def __init__(self, clock=None):
         self.clock = clock
         self.sessionID = SESSION_ID
+        self.hostKey = HOST_KEY
         self.peerExtensions = {}
         self.sent = []
         self.ended = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from conchlite.ssh.authmethods import password, publickey
+from conchlite.ssh.authmethods import gssapi, hostbased, keyboardinteractive, none, password, publickey
 from conchlite.ssh.authmethods.base import ClientMethod, ServerMethod
 
 
@@ -25,4 +25,10 @@ class Method(NamedTuple):
 METHODS: Mapping[bytes, Method] = {
     b"publickey": Method(publickey.PublicKeyClient, publickey.PublicKeyServer),
     b"password": Method(password.PasswordClient, password.PasswordServer),
+    b"keyboard-interactive": Method(
+        keyboardinteractive.KeyboardInteractiveClient, keyboardinteractive.KeyboardInteractiveServer
+    ),
+    b"hostbased": Method(hostbased.HostBasedClient, hostbased.HostBasedServer),
+    b"none": Method(none.NoneClient, none.NoneServer),
+    b"gssapi-with-mic": Method(gssapi.GSSAPIClient, gssapi.GSSAPIServer),
 }

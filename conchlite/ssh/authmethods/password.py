@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from twisted.cred.credentials import IUsernamePassword, UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from conchlite.error import safe
+from conchlite.error import PasswordExpired, safe
+from conchlite.interfaces import IPasswordChange
 from conchlite.sansio.authentication import ClientAuthentication
-from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, ServerMethod
+from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, MethodReply, ServerMethod
 from conchlite.ssh.common import Text, asBytes
 from conchlite.wire import numbers
 from conchlite.wire.types import Reader, packString
@@ -50,19 +53,20 @@ class PasswordClient(ClientMethod):
     def __init__(self, client: SSHUserAuthClient, record: ClientAuthentication) -> None:
         super().__init__(client, record)
         self.step = Step.IDLE
-        self._sent: set[bytes] = set()
+        self._sent = 0
 
     async def attempt(self) -> bool:
-        if self.step is Step.DECLINED or len(self._sent) >= self.client.maximumPasswordAttempts:
+        if self.step is Step.DECLINED or self._sent >= self.client.maximumPasswordAttempts:
             return False
         if not self.client.transport.isEncrypted("both"):
             self.record.obstacles.append("password, as the connection is not encrypted")
             return False
         # Without an argument: many programs define getPassword(self).
         password = await self._getPassword()
-        if password is None or password in self._sent:
+        if password is None or password in self.client.sentPasswords:
             return False
-        self._sent.add(password)
+        self._sent += 1
+        self.client.sentPasswords.add(password)
         self._send("password", PasswordData(False, password, b""))
         return True
 
@@ -93,9 +97,23 @@ class PasswordClient(ClientMethod):
         return True
 
 
+@implementer(IPasswordChange)
+class PasswordChange:
+    """
+    A user's password, and the one that he wants instead.
+    """
+
+    def __init__(self, username: bytes, password: bytes, newPassword: bytes) -> None:
+        self.username = username
+        self.password = password
+        self.newPassword = newPassword
+
+
 class PasswordServer(ServerMethod):
     """
-    Asks the portal with L{UsernamePassword}. Passwords cannot be changed.
+    Asks the portal with L{UsernamePassword}. A checker that knows the password,
+    and wants it changed, raises L{PasswordExpired}; the portal is asked with
+    L{PasswordChange} then, if it has a checker for that.
     """
 
     name = b"password"
@@ -104,19 +122,34 @@ class PasswordServer(ServerMethod):
 
     async def decide(self, methodData: bytes) -> LoginResult:
         data = PasswordData.unpack(methodData)
-        newPassword = Reader(data.newPassword, "PasswordData")
-        if data.change:
-            newPassword.string()
-        newPassword.end()
-        return await self._check(data).addErrback(self.server._ebPassword)
+        rest = Reader(data.newPassword, "PasswordData")
+        newPassword = rest.string() if data.change else None
+        rest.end()
+        answer = self._check(data.password, newPassword).addErrback(self._ebExpired)
+        return await answer.addErrback(self.server._ebPassword)
 
-    def _check(self, data: PasswordData) -> Deferred[LoginResult]:
+    def _check(self, password: bytes, newPassword: bytes | None) -> Deferred[LoginResult]:
         # An empty password never reaches a checker: some directories take a
         # login with one for an anonymous login, and grant it.
-        if data.change:
+        for given in (password,) if newPassword is None else (password, newPassword):
+            if not given:
+                return fail(UnauthorizedLogin("an empty password"))
+            if len(given) > MAXIMUM_PASSWORD_SIZE:
+                return fail(UnauthorizedLogin(f"a password of {len(given)} bytes"))
+        user = self.server.user
+        if newPassword is None:
+            return self.login(UsernamePassword(user, password))
+        if not self._canChange():
             return fail(UnauthorizedLogin("passwords cannot be changed here"))
-        if not data.password:
-            return fail(UnauthorizedLogin("an empty password"))
-        if len(data.password) > MAXIMUM_PASSWORD_SIZE:
-            return fail(UnauthorizedLogin(f"a password of {len(data.password)} bytes"))
-        return self.login(UsernamePassword(self.server.user, data.password))
+        return self.login(PasswordChange(user, password, newPassword))
+
+    def _canChange(self) -> bool:
+        return IPasswordChange in self.server.portal.listCredentialsInterfaces()
+
+    def _ebExpired(self, reason: Failure) -> Failure:
+        error = reason.value
+        if not isinstance(error, PasswordExpired) or not self._canChange():
+            return reason
+        request = UserauthPasswdChangereq(asBytes(error.prompt), b"")
+        # It counts as a failure, lest a client changes passwords for ever.
+        return Failure(MethodReply(request.number, request.pack(), counts=True))

@@ -15,6 +15,7 @@ else; the server verifies it over what it parsed itself.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,19 @@ from conchlite.sansio.authentication import ClientAuthentication
 from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, MethodReply, ServerMethod
 from conchlite.wire import numbers
 from conchlite.wire.types import Reader, packString
-from conchlite.wire.userauth import PublicKeyData, SignedData, UserauthPKOK
+from conchlite.wire.userauth import HostBoundData, PublicKeyData, SignedData, UserauthPKOK
 
 if TYPE_CHECKING:
     from conchlite.algorithms.publickeys import PrivateKey, PublicKey
     from conchlite.ssh.keys import Key
     from conchlite.ssh.userauthclient import GivenPrivateKey, SSHUserAuthClient
+    from conchlite.ssh.userauthserver import SSHUserAuthServer
+
+
+#: The method's name where signatures cover the server's host key, and the
+#: extension by which servers announce it.
+HOST_BOUND = b"publickey-hostbound-v00@openssh.com"
+HOST_BOUND_EXTENSION = b"publickey-hostbound@openssh.com"
 
 
 class Step(Enum):
@@ -82,7 +90,7 @@ class PublicKeyClient(ClientMethod):
             key = await self._nextKey()
             if key is None:
                 return False
-            self._others = self._algorithmsFor(key)
+            self._others = usableAlgorithms(self.client, self.record, key)
         self._offer()
         return True
 
@@ -114,30 +122,6 @@ class PublicKeyClient(ClientMethod):
             known += 1
         return None
 
-    def _algorithmsFor(self, key: Key) -> list[bytes]:
-        """
-        The signature algorithms to offer the key with.
-        """
-        client = self.client
-        if key.type() == "RSA" and key.size() < client.minimumRSABits:
-            self.record.obstacles.append(
-                f"{describe(key)}, as its {key.size()} bits are less than "
-                f"{type(client).__name__}.minimumRSABits = {client.minimumRSABits}"
-            )
-            return []
-        allowed = client.signatureAlgorithms
-        if allowed is None:
-            allowed = client.transport.acceptedSignatures
-        ours = [name for name in key.supportedSignatureAlgorithms() if catalogue.accepts(allowed, name)]
-        if not ours:
-            self.record.obstacles.append(f"{describe(key)}, as no algorithm is allowed that it signs with")
-            return []
-        known = client.transport.peerExtensions.get(b"server-sig-algs", b"").split(b",")
-        # Only a choice is made by the server's list. A key is not left out
-        # because of it: npm's ssh2 1.17 forgets a comma, so that names are
-        # missing in its list.
-        return [name for name in ours if catalogue.accepts(known, name)][:1] or ours
-
     def _offer(self) -> None:
         self._algorithm = self._others.pop(0)
         self.client.signatureAlgorithm = self._algorithm
@@ -145,13 +129,7 @@ class PublicKeyClient(ClientMethod):
         self.client.askForAuth(self.name, PublicKeyData(False, self._algorithm, self._blob, b"").pack())
         key = self.client.lastPublicKey
         if key is not None:
-            self.record.attempt(
-                keyType=key.sshType(),
-                fingerprint=fingerprint(key),
-                algorithm=self._algorithm,
-                source=self.client.keySource(key),
-                certificate=getattr(key, "certificate", None),
-            )
+            describeOffer(self.record, key, self._algorithm, self.client.keySource(key))
 
     def _described(self) -> str:
         key = self.client.lastPublicKey
@@ -177,10 +155,7 @@ class PublicKeyClient(ClientMethod):
         if signature is None:
             self.record.obstacles.append(f"a signature by {self._described()}, as there was none")
             return False
-        try:
-            made = Reader(signature, "signature").string()
-        except MalformedMessage:
-            made = b"malformed"
+        made = algorithmOf(signature)
         # What a certified key signs is called as what it signs without.
         if made != catalogue.plainName(self._algorithm):
             self.record.obstacles.append(
@@ -189,9 +164,22 @@ class PublicKeyClient(ClientMethod):
             return False
         self.step = Step.SIGNED
         client.transport.tellLegacy(("user's key", self._algorithm))
-        data = PublicKeyData(True, self._algorithm, self._blob, packString(signature))
-        client.askForAuth(self.name, data.pack())
+        self._sendSigned(packString(signature))
         return True
+
+    def _sendSigned(self, signature: bytes) -> None:
+        client = self.client
+        if not self._isHostBound():
+            data = PublicKeyData(True, self._algorithm, self._blob, signature)
+            client.askForAuth(self.name, data.pack())
+            return
+        bound = HostBoundData(True, self._algorithm, self._blob, client.transport.hostKey, signature)
+        client.askForAuth(HOST_BOUND, bound.pack())
+        client.lastAuth = self.name
+
+    def _isHostBound(self) -> bool:
+        # The version, as OpenSSH compares it.
+        return self.client.transport.peerExtensions.get(HOST_BOUND_EXTENSION) == b"0"
 
     def _signedData(self) -> bytes:
         return signedData(
@@ -200,7 +188,56 @@ class PublicKeyClient(ClientMethod):
             self.record.serviceName,
             self._algorithm,
             self._blob,
+            self.client.transport.hostKey if self._isHostBound() else None,
         )
+
+
+def usableAlgorithms(client: SSHUserAuthClient, record: ClientAuthentication, key: Key) -> list[bytes]:
+    """
+    The signature algorithms to offer a key with, the best first; none if it is
+    not to be used, which goes into the report.
+    """
+    if key.type() == "RSA" and key.size() < client.minimumRSABits:
+        record.obstacles.append(
+            f"{describe(key)}, as its {key.size()} bits are less than "
+            f"{type(client).__name__}.minimumRSABits = {client.minimumRSABits}"
+        )
+        return []
+    allowed = client.signatureAlgorithms
+    if allowed is None:
+        allowed = client.transport.acceptedSignatures
+    ours = [name for name in key.supportedSignatureAlgorithms() if catalogue.accepts(allowed, name)]
+    if not ours:
+        record.obstacles.append(f"{describe(key)}, as no algorithm is allowed that it signs with")
+        return []
+    known = client.transport.peerExtensions.get(b"server-sig-algs", b"").split(b",")
+    # Only a choice is made by the server's list. A key is not left out
+    # because of it: npm's ssh2 1.17 forgets a comma, so that names are
+    # missing in its list.
+    return [name for name in ours if catalogue.accepts(known, name)][:1] or ours
+
+
+def describeOffer(record: ClientAuthentication, key: Key, algorithm: bytes, source: str) -> None:
+    """
+    Note down for the report what key the last request was with.
+    """
+    record.attempt(
+        keyType=key.sshType(),
+        fingerprint=fingerprint(key),
+        algorithm=algorithm,
+        source=source,
+        certificate=key.certificate,
+    )
+
+
+def algorithmOf(signature: bytes) -> bytes:
+    """
+    What a signature says it is; C{b"malformed"} if it says nothing.
+    """
+    try:
+        return Reader(signature, "signature").string()
+    except MalformedMessage:
+        return b"malformed"
 
 
 async def sign(client: SSHUserAuthClient, publicKey: Key, data: bytes) -> bytes | None:
@@ -217,7 +254,7 @@ async def sign(client: SSHUserAuthClient, publicKey: Key, data: bytes) -> bytes 
     key = asKey(answer)
     if key.isPublic():
         raise BadKeyError("getPrivateKey answered with a public key")
-    if key.blob() != publicKey.blob():
+    if key.plain().blob() != publicKey.plain().blob():
         raise BadKeyError(f"getPrivateKey answered with {describe(key)}, not with {describe(publicKey)}")
     return key.sign(data, client.signatureAlgorithm)
 
@@ -256,21 +293,29 @@ def fingerprint(key: Key) -> str:
 
 
 def signedData(
-    sessionID: bytes, userName: bytes, serviceName: bytes, algorithm: bytes, publicKey: bytes
+    sessionID: bytes,
+    userName: bytes,
+    serviceName: bytes,
+    algorithm: bytes,
+    publicKey: bytes,
+    serverHostKey: bytes | None = None,
 ) -> bytes:
     """
     What a user's signature covers.
+
+    @param serverHostKey: the host key that it is bound to, if it is.
     """
-    return SignedData(
+    covered = SignedData(
         sessionID,
         numbers.MSG_USERAUTH_REQUEST,
         userName,
         serviceName,
-        b"publickey",
+        b"publickey" if serverHostKey is None else HOST_BOUND,
         True,
         algorithm,
         publicKey,
     ).pack()
+    return covered if serverHostKey is None else covered + packString(serverHostKey)
 
 
 class PublicKeyServer(ServerMethod):
@@ -289,46 +334,26 @@ class PublicKeyServer(ServerMethod):
         rest = Reader(data.signature, "PublicKeyData")
         signature = rest.string() if data.hasSignature else None
         rest.end()
-        user = self.server.user
-        key = self._readKey(data)
+        server = self.server
+        user = server.user
+        key = readUserKey(server, data.algorithm, data.publicKey)
         if signature is None:
             await self._ask(SSHPrivateKey(user, data.algorithm, data.publicKey, None, None))
             reply = UserauthPKOK(data.algorithm, data.publicKey)
             raise MethodReply(reply.number, reply.pack())
         covered = signedData(
-            self.server.transport.sessionID,
+            server.transport.sessionID,
             user,
-            self.server.nextService,
+            server.nextService,
             data.algorithm,
             data.publicKey,
+            server.boundHostKey,
         )
-        _verify(key, data.algorithm, signature, covered)
-        self.server.transport.tellLegacy(("user's key", data.algorithm))
+        # Whether somebody has to touch a security key is known when the
+        # checker has accepted it (conchlite.ssh.doorman).
+        verifyUserSignature(key, data.algorithm, signature, covered, touch=False)
+        server.transport.tellLegacy(("user's key", data.algorithm))
         return await self.login(SSHPrivateKey(user, data.algorithm, data.publicKey, covered, signature))
-
-    def _readKey(self, data: PublicKeyData) -> PublicKey:
-        """
-        The key that a request shows.
-
-        @raise UnauthorizedLogin: nobody may log in with it, or with what is to
-            be signed with it.
-        """
-        from conchlite.algorithms.publickeys import signatures
-
-        server = self.server
-        accepted = server.acceptedSignatures or server.transport.acceptedSignatures
-        if not catalogue.accepts(accepted, data.algorithm):
-            raise UnauthorizedLogin(f"the signature algorithm {safe(data.algorithm)} is not accepted")
-        try:
-            keyType, key = signatures.readPublicKey(data.publicKey)
-            signatures.checkKeySize(key, server.minimumRSABits)
-        except (MalformedMessage, WeakKey) as error:
-            raise UnauthorizedLogin(str(error)) from None
-        if keyType.name != catalogue.keyTypeOfSignature(data.algorithm):
-            raise UnauthorizedLogin(f"a {safe(keyType.name)} key signs no {safe(data.algorithm)}")
-        if keyType.family == "RSA" and keyType.size(key) > signatures.MAXIMUM_USER_RSA_BITS:
-            raise UnauthorizedLogin(f"an RSA key of {keyType.size(key)} bits")
-        return key
 
     async def _ask(self, credentials: SSHPrivateKey) -> None:
         try:
@@ -340,12 +365,56 @@ class PublicKeyServer(ServerMethod):
         logout()
 
 
-def _verify(key: PublicKey, algorithm: bytes, signature: bytes, covered: bytes) -> None:
+def unbind(methodData: bytes, hostKey: bytes) -> bytes:
+    """
+    What C{publickey} makes of a request that is bound to a host key.
+
+    @param hostKey: the host key of the connection.
+    @raise MalformedMessage: it is no such request, or bound to another key: by
+        a client that takes us for somebody else.
+    """
+    data = HostBoundData.unpack(methodData)
+    if not hmac.compare_digest(data.serverHostKey, hostKey):
+        raise MalformedMessage("a request that is bound to another host key")
+    return PublicKeyData(data.hasSignature, data.algorithm, data.publicKey, data.signature).pack()
+
+
+def readUserKey(server: SSHUserAuthServer, algorithm: bytes, blob: bytes) -> PublicKey:
+    """
+    The key that a request shows.
+
+    @raise UnauthorizedLogin: nobody may log in with it, or with what is to
+        be signed with it.
+    """
+    from conchlite.algorithms.publickeys import signatures
+
+    accepted = server.acceptedSignatures or server.transport.acceptedSignatures
+    if not catalogue.accepts(accepted, algorithm):
+        raise UnauthorizedLogin(f"the signature algorithm {safe(algorithm)} is not accepted")
+    try:
+        keyType, key = signatures.readPublicKey(blob)
+        signatures.checkKeySize(key, server.minimumRSABits)
+    except (MalformedMessage, WeakKey) as error:
+        raise UnauthorizedLogin(str(error)) from None
+    if keyType.name != catalogue.keyTypeOfSignature(algorithm):
+        raise UnauthorizedLogin(f"a {safe(keyType.name)} key signs no {safe(algorithm)}")
+    if keyType.family == "RSA" and keyType.size(key) > signatures.MAXIMUM_USER_RSA_BITS:
+        raise UnauthorizedLogin(f"an RSA key of {keyType.size(key)} bits")
+    return key
+
+
+def verifyUserSignature(
+    key: PublicKey, algorithm: bytes, signature: bytes, covered: bytes, touch: bool = True
+) -> None:
+    """
+    Return if the signature is good.
+
+    @param touch: whether a security key has to say that it was touched.
+    @raise UnauthorizedLogin: it is not.
+    """
     from conchlite.algorithms.publickeys.signatures import Presence, verifyByKey
 
     try:
-        # Whether somebody has to touch a security key is known when the
-        # checker has found it: the Doorman looks then.
-        verifyByKey(key, algorithm, signature, covered, Presence(touch=False))
+        verifyByKey(key, algorithm, signature, covered, Presence(touch))
     except (BadSignature, MalformedMessage) as error:
         raise UnauthorizedLogin(str(error)) from None

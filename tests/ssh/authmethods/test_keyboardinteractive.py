@@ -363,7 +363,7 @@ class ServerTests(ServerMixin, SynchronousTestCase):
         self.start(asks(conversation))
         asked = self.begin()
         self.assertEqual(asked, UserauthInfoRequest("Ü".encode(), b"I", b"", ((b"A", True), (b"B", False))))
-        [(number, payload)] = self.answer(b"a", b"")
+        [(_, payload)] = self.answer(b"a", b"")
         self.assertEqual(UserauthInfoRequest.unpack(payload).instruction, b"That was it.")
         self.assertLoggedIn(self.answer())
         self.assertEqual(seen, [["a", ""], []])

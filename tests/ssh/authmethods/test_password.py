@@ -9,9 +9,8 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import (
-    MalformedMessage,
-)
+from conchlite.error import MalformedMessage, PasswordExpired, TooManyAuthenticationFailures
+from conchlite.interfaces import IPasswordChange
 from conchlite.ssh.common import NS
 from conchlite.ssh.userauth import SSHUserAuthServer
 from conchlite.wire.userauth import (
@@ -187,15 +186,105 @@ class ServerPasswordTests(ServerMixin, SynchronousTestCase):
             else:
                 self.assertRefused(answer, b"password")
 
-    def test_change(self):
+    def test_noChange(self):
         """
-        A request to change the password is refused, and nobody asked.
+        Without a checker for it, a request to change the password is refused,
+        and nobody asked; and an old password is none.
         """
         checker = knows(user="old")
         self.start(checker)
         data = PasswordData(True, b"old", NS("new")).pack()
         self.assertRefused(self.ask(request("password", data)), b"password")
         self.assertEqual(checker.asked, [])
+
+    def startChanging(self, goodEnough=lambda new: True):
+        """
+        A server on which C{old} is the password and has to be changed.
+        """
+        self.passwords = {b"user": b"old"}
+
+        def check(credentials):
+            if self.passwords[b"user"] != credentials.password:
+                raise UnauthorizedLogin("no")
+            if credentials.password == b"old":
+                raise PasswordExpired("Choose well: ")
+            return credentials.username
+
+        def change(credentials):
+            if self.passwords[b"user"] != credentials.password:
+                raise UnauthorizedLogin("no")
+            if not goodEnough(credentials.newPassword):
+                raise PasswordExpired(b"Better: ")
+            self.passwords[b"user"] = credentials.newPassword
+            return credentials.username
+
+        self.changer = FakeChecker(IPasswordChange, change)
+        self.start(FakeChecker(IUsernamePassword, check), self.changer)
+        self.assertEqual(self.server.supportedAuthentications, [b"password"])
+
+    def change(self, old, new):
+        return self.ask(request("password", PasswordData(True, old, NS(new)).pack()))
+
+    def assertAsked(self, answer, prompt):
+        self.assertEqual(answer, [(60, UserauthPasswdChangereq(prompt, b"").pack())])
+
+    def test_expired(self):
+        """
+        A checker that wants another password gets one, and the user is in.
+        """
+        self.startChanging()
+        self.assertAsked(self.ask(passwordRequest("old")), b"Choose well: ")
+        self.assertNobodyIn()
+        self.assertLoggedIn(self.change(b"old", b"new"))
+        self.assertEqual(self.passwords, {b"user": b"new"})
+        [credentials] = self.changer.asked
+        self.assertNotIn("new", repr(credentials))
+
+    def test_expiredUnchangeable(self):
+        """
+        Where passwords cannot be changed, one that has to be is no good.
+        """
+        self.start(FakeChecker(IUsernamePassword, lambda credentials: fail(PasswordExpired())))
+        self.assertRefused(self.ask(passwordRequest("old")), b"password")
+
+    def test_changeWithoutEnd(self):
+        """
+        Row 63: a client that sends new passwords that are not good enough has
+        as many of them as there may be failures.
+        """
+        self.startChanging(lambda new: False)
+        self.assertAsked(self.ask(passwordRequest("old")), b"Choose well: ")
+        for _ in range(4):
+            self.assertAsked(self.change(b"old", b"new"), b"Better: ")
+        self.assertEqual(self.change(b"old", b"new"), [])
+        self.assertIsInstance(self.transport.error, TooManyAuthenticationFailures)
+
+    def test_changeRefused(self):
+        """
+        Rows 62 and 69: neither password may be empty or huge, whatever the
+        checker would say; and a wrong old one is a failure.
+        """
+        for old, new, asked in (
+            (b"wrong", b"new", 1),
+            (b"", b"new", 0),
+            (b"old", b"", 0),
+            (b"old", b"x" * 1025, 0),
+            (b"x" * 1025, b"new", 0),
+        ):
+            self.startChanging()
+            self.assertRefused(self.change(old, new), b"password")
+            self.assertEqual(len(self.changer.asked), asked)
+            self.assertEqual((self.passwords, self.server.loginAttempts), ({b"user": b"old"}, 1))
+
+    def test_changeMalformed(self):
+        """
+        A new password that is not there, or not announced, ends the connection.
+        """
+        for data in (PasswordData(True, b"old", b""), PasswordData(False, b"old", NS("new"))):
+            self.startChanging()
+            self.ask(request("password", data.pack()))
+            self.assertIsInstance(self.transport.error, MalformedMessage)
+            self.assertEqual(self.changer.asked, [])
 
     def test_later(self):
         """
