@@ -129,6 +129,7 @@ class ListingTests(SynchronousTestCase):
         found = {str(path.relative_to(DOC)) for path in DOC.rglob("listings/**/*.py")}
         names = ("client.py", "embed.py", "runcommand.py", "server.py", "short.py")
         elsewhere = {
+            "howto/listings/authentication/kerberos.py",
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
             "howto/listings/server/hostkeys.py",
