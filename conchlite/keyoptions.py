@@ -54,7 +54,7 @@ class KeyOptions:
     @ivar environment: variables that the line wants to be set.
     """
 
-    permissions: Permissions = Permissions()
+    permissions: Permissions = field(default_factory=Permissions)
     fromPatterns: bytes | None = None
     expires: float | None = None
     isAuthority: bool = False
@@ -75,6 +75,10 @@ class KeyOptions:
         if self.fromPatterns is not None and not isFrom(clientAddress, self.fromPatterns):
             return f"is not for logins from {safe(clientAddress or 'nobody knows where')}"
         return ""
+
+
+#: What a line without options says.
+PLAIN_LINE = KeyOptions()
 
 
 def parseOptions(text: bytes) -> KeyOptions:

@@ -33,6 +33,7 @@ FLOORS = {
     "conchlite.keyoptions": 5,
     "conchlite.authorizedkeys": 5,
     "conchlite.passwords": 5,
+    "conchlite.revocation": 5,
     "conchlite.avatar": 5,
     "conchlite.unix": 5,
     "conchlite.endpoints": 6,

@@ -1,0 +1,278 @@
+"""
+Passwords: checkers for those of a program's own users, and of the machine's.
+
+Whether a user exists cannot be told by the time that a checker takes: for a
+user who does not, it does the same work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from conchlite.algorithms.base import RandomBytes
+from conchlite.error import UsageError, safe
+from conchlite.interfaces import IKeyboardInteractive
+from conchlite.ssh.authmethods.password import MAXIMUM_PASSWORD_SIZE
+from conchlite.ssh.common import Text, asBytes
+
+#: How what takes long, or blocks, is called; by default in one of the
+#: reactor's threads.
+Run = Callable[..., Deferred[Any]]
+
+# scrypt's cost: 16 MiB and some 40 ms.
+_N, _R, _P = 2**14, 8, 1
+_SALT_SIZE = 16
+
+
+def _inThread(function: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+    from twisted.internet.threads import deferToThread
+
+    return deferToThread(function, *arguments)
+
+
+def hashPassword(password: Text, randomBytes: RandomBytes = os.urandom) -> str:
+    """
+    A password as L{InMemoryPasswordDatabase} keeps it, by scrypt.
+
+    @param randomBytes: where the salt comes from.
+    """
+    salt = randomBytes(_SALT_SIZE)
+    digest = _scrypt(asBytes(password), salt, _N, _R, _P)
+    parts = (b64encode(part).decode("ascii") for part in (salt, digest))
+    return "$".join(("scrypt", str(_N), str(_R), str(_P), *parts))
+
+
+def _scrypt(password: bytes, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=256 * n * r * p, dklen=32)
+
+
+def _matches(password: bytes, hashed: str) -> bool:
+    try:
+        name, n, r, p, salt, digest = hashed.split("$")
+        if name != "scrypt":
+            raise ValueError
+        made = _scrypt(password, b64decode(salt, validate=True), int(n), int(r), int(p))
+        return hmac.compare_digest(made, b64decode(digest, validate=True))
+    except ValueError:
+        raise UsageError("a hash of a password that hashPassword has not made") from None
+
+
+def _fits(password: bytes) -> bool:
+    # What is longer than this costs more to hash than it can be worth; and
+    # what is empty some directories take for an anonymous login.
+    return 0 < len(password) <= MAXIMUM_PASSWORD_SIZE
+
+
+@implementer(ICredentialsChecker)
+class InMemoryPasswordDatabase:
+    """
+    The passwords of a few users, hashed, given by the program.
+    """
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    # Of no password: it is computed with where there is no user.
+    _nobodys = f"scrypt${_N}${_R}${_P}$" + "A" * 22 + "==$" + "A" * 43 + "="
+
+    def __init__(
+        self, hashes: Mapping[bytes, str] | Mapping[str, str] | None = None, run: Run = _inThread
+    ) -> None:
+        """
+        @param hashes: a user's name to what L{hashPassword} has made of his
+            password. It is looked into at each login, so it may be changed.
+        @param run: how scrypt is called.
+        """
+        self._hashes: Mapping[Any, str] = {} if hashes is None else hashes
+        self._run = run
+
+    def requestAvatarId(self, credentials: UsernamePassword) -> Deferred[bytes | tuple[()]]:
+        """
+        Judge a password.
+
+        @return: fires with the user's name. Fails with L{UnauthorizedLogin}.
+        """
+        return Deferred.fromCoroutine(self._check(credentials.username, asBytes(credentials.password)))
+
+    async def _check(self, username: bytes, password: bytes) -> bytes:
+        if not _fits(password):
+            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+        known = self._hashes.get(username)
+        if known is None:
+            known = self._hashes.get(username.decode("utf-8", "replace"))
+        good = await self._run(_matches, password, self._nobodys if known is None else known)
+        if known is None or not good:
+            raise UnauthorizedLogin(f"no password of {safe(username)}'s")
+        return username
+
+
+@implementer(ICredentialsChecker)
+class PAMChecker:
+    """
+    Asks the machine's PAM, with the extra C{pam}: about a password, or, with
+    C{keyboard-interactive}, about what the user answers.
+
+    Root may ask about everybody; others only about themselves, as a rule.
+    """
+
+    credentialInterfaces = (IUsernamePassword, IKeyboardInteractive)
+
+    #: What a user is asked who logs in with C{keyboard-interactive}.
+    prompt = "Password: "
+
+    def __init__(self, service: str = "sshd", run: Run = _inThread, library: Any = None) -> None:
+        """
+        @param service: the file in C{/etc/pam.d} that says what is asked.
+        @param run: how PAM is called, which may block.
+        @param library: what has C{PamAuthenticator}; by default the package
+            C{pam}.
+        """
+        self._service = service
+        self._run = run
+        self._library = library
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """
+        Judge a password, or ask for one.
+
+        @return: fires with the user's name. Fails with L{UnauthorizedLogin},
+            or with L{UsageError} where the package C{pam} is not installed.
+        """
+        return Deferred.fromCoroutine(self._check(credentials))
+
+    async def _check(self, credentials: Any) -> bytes:
+        username: bytes = credentials.username
+        if IKeyboardInteractive.providedBy(credentials):
+            (answer,) = await credentials.ask("", "", [(self.prompt, False)])
+            password = asBytes(answer)
+        else:
+            password = asBytes(credentials.password)
+        # PAM takes texts that end with a NUL.
+        if not _fits(password) or b"\0" in password + username:
+            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+        if not await self._run(self._ask, username, password):
+            raise UnauthorizedLogin("PAM says no")
+        return username
+
+    def _ask(self, username: bytes, password: bytes) -> bool:
+        library = self._library
+        if library is None:
+            try:
+                library = import_module("pam")
+            except ImportError:
+                raise UsageError("PAM takes the extra: pip install conchlite[pam]") from None
+        try:
+            name, text = username.decode("utf-8"), password.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        authenticator = library.PamAuthenticator()
+        return authenticator.authenticate(name, text, service=self._service) is True
+
+
+@implementer(ICredentialsChecker)
+class UNIXPasswordDatabase:
+    """
+    The passwords of the machine's users, where their hashes can be read.
+    L{PAMChecker} is better: it knows of accounts that are locked or expired.
+    """
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    # crypt's SHA-512, of nothing that anybody knows.
+    _nobodys = "$6$conchlite$" + "." * 86
+
+    def __init__(
+        self,
+        getPwByNameFunctions: tuple[Callable[[str], Any], ...] | None = None,
+        crypt: Callable[[str, str], str | None] | None = None,
+        run: Run = _inThread,
+    ) -> None:
+        """
+        @param getPwByNameFunctions: each gets a name, and returns a tuple
+            whose second element is the hash, or raises L{KeyError}; by default
+            those of the shadow file, and of L{pwd}.
+        @param crypt: crypt(3); by default Python's, which has it up to 3.12.
+        @param run: how C{crypt} is called.
+        """
+        self._functions = _ofTheMachine() if getPwByNameFunctions is None else getPwByNameFunctions
+        self._crypt = crypt
+        self._run = run
+
+    def requestAvatarId(self, credentials: UsernamePassword) -> Deferred[bytes | tuple[()]]:
+        """
+        Judge a password.
+
+        @return: fires with the user's name. Fails with L{UnauthorizedLogin},
+            or with L{UsageError} where there is no crypt(3).
+        """
+        return Deferred.fromCoroutine(self._check(credentials.username, asBytes(credentials.password)))
+
+    async def _check(self, username: bytes, password: bytes) -> bytes:
+        # Nothing reaches crypt(3) whose length was not looked at: of some, a
+        # long password was read as a hash.
+        if not _fits(password) or b"\0" in password:
+            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+        hashed = self._hashOf(username)
+        text = password.decode("utf-8", "surrogateescape")
+        made = await self._run(self._crypt or _crypt(), text, hashed or self._nobodys)
+        good = made is not None and hmac.compare_digest(
+            made.encode("utf-8", "surrogateescape"), (hashed or self._nobodys).encode()
+        )
+        if hashed is None or not good:
+            raise UnauthorizedLogin(f"no password of {safe(username)}'s")
+        return username
+
+    def _hashOf(self, username: bytes) -> str | None:
+        try:
+            name = username.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        for function in self._functions:
+            try:
+                hashed = function(name)[1]
+            except (KeyError, PermissionError):
+                continue
+            # What is no hash of crypt's stands for a locked account, or for
+            # another file.
+            if isinstance(hashed, str) and hashed.startswith("$"):
+                return hashed
+        return None
+
+
+def _ofTheMachine() -> tuple[Callable[[str], Any], ...]:
+    import pwd
+    import warnings
+
+    functions: list[Callable[[str], Any]] = [pwd.getpwnam]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import spwd
+    except ImportError:
+        pass  # Python 3.13 has no such module.
+    else:
+        functions.insert(0, spwd.getspnam)
+    return tuple(functions)
+
+
+def _crypt() -> Callable[[str, str], str | None]:
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import crypt
+    except ImportError:
+        raise UsageError("this Python has no crypt(3): use PAMChecker") from None
+    return crypt.crypt
