@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, cast
 from twisted.logger import Logger
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import USUAL_EFFORT, Effort
 from conchlite.algorithms.publickeys.signatures import (
     MINIMUM_RSA_BITS,
     Presence,
@@ -38,19 +37,9 @@ from conchlite.error import (
     PassphraseNormalizationError,
     UsageError,
     WeakKey,
-    safe,
 )
-from conchlite.files import writeWhole
 from conchlite.ssh.fingerprints import Fingerprint, FingerprintFormats, fingerprintOf, hostKeyFingerprint
-from conchlite.ssh.keystorage import (
-    MAXIMUM_FILE_SIZE,
-    formatNamed,
-    formatOf,
-    later,
-    passphraseBytes,
-    readKeyFile,
-    writer,
-)
+from conchlite.ssh.keystorage import StoredKey
 from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
@@ -78,7 +67,7 @@ __all__ = [
 ]
 
 
-class Key:
+class Key(StoredKey):
     """
     A public or private key.
 
@@ -117,124 +106,6 @@ class Key:
         self.certificate = certificate
         if certificate is not None and certificate.plainBlob() != packPublicKey(self._publicObject):
             raise UsageError("a certificate of another key")
-
-    @classmethod
-    def fromFile(
-        cls,
-        filename: str | bytes | os.PathLike[str],
-        type: str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        checkPermissions: bool = True,
-        effort: Effort = USUAL_EFFORT,
-    ) -> Key:
-        """
-        Read a key from a file, which has to be a regular one: what a FIFO
-        gives, a program reads itself, and has L{fromString} understand it.
-
-        To derive the key of an encrypted file takes some tenths of a second:
-        L{fromFileLater} does it in a thread.
-
-        @param type: the format, as in L{fromString}.
-        @param passphrase: as in L{fromString}.
-        @param checkPermissions: whether to refuse, as ssh(1) does, a private
-            key in a file of ours that others may read.
-        @param effort: as in L{fromString}.
-        @raise OSError: the file cannot be read, or is no regular one.
-        @raise ExposedKeyFile: others may read the private key; the text says
-            what to do about it.
-        @raise BadKeyError: as L{fromString}; the text of this and of the
-            following names the file.
-        @raise EncryptedKeyError: as L{fromString}.
-        @raise BadPassphrase: as L{fromString}.
-        """
-        try:
-            data, form = readKeyFile(filename, type, checkPermissions)
-            return cls._loaded(form, data, passphrase, effort)
-        except (BadKeyError, EncryptedKeyError) as error:
-            raise error.__class__(f"{safe(os.fsdecode(filename))}: {error}") from error
-
-    @classmethod
-    def fromString(
-        cls,
-        data: bytes | str,
-        type: str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        effort: Effort = USUAL_EFFORT,
-    ) -> Key:
-        """
-        Read a key. Of a line of C{authorized_keys} this is the key and the
-        comment; what its options demand is for the caller to see to.
-
-        @param type: the format: C{public_openssh}, C{private_openssh} (which
-            is PEM too), C{private_pem}, C{private_pkcs8}, C{private_putty},
-            C{public_rfc4716}, C{public_pem}, C{public_pkcs8}, C{public_lsh},
-            C{private_lsh}, C{blob}, C{private_blob} or C{agentv3}, in upper
-            or lower case; L{None} to find out.
-        @param passphrase: what the key is encrypted with. Text is normalised
-            (NFKC) and encoded as UTF-8.
-        @param effort: what it may cost to make a key of the passphrase.
-        @raise UnknownKeyFormat: C{data} is in no format that is known.
-        @raise DamagedKey: it is truncated or damaged.
-        @raise BadPassphrase: the passphrase is wrong.
-        @raise BadKeyError: the root of these three; and C{data} is no key of
-            this format, or of a type that is not supported; or it is not
-            encrypted, and a passphrase is given.
-        @raise EncryptedKeyError: it is encrypted, and no passphrase is given.
-        @raise PassphraseNormalizationError: nobody can say which bytes the
-            passphrase stands for.
-        """
-        if isinstance(data, str):
-            # A lone surrogate is no key, and becomes none.
-            data = data.encode("utf-8", "replace")
-        return cls._loaded(formatOf(data, type), data, passphrase, effort)
-
-    @classmethod
-    def _loaded(cls, form: KeyFile, data: bytes, passphrase: bytes | str | None, effort: Effort) -> Key:
-        loaded = form.load(data, passphraseBytes(passphrase), effort)
-        return cls(loaded.key, loaded.comment)
-
-    @classmethod
-    def fromFileLater(
-        cls,
-        reactor: IReactorThreads,
-        filename: str | bytes | os.PathLike[str],
-        type: str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        checkPermissions: bool = True,
-        effort: Effort = USUAL_EFFORT,
-    ) -> Deferred[Key]:
-        """
-        As L{fromFile}, in a thread of the reactor's.
-
-        @return: fires with the key, and fails with what L{fromFile} raises. To
-            cancel it is to take no interest any more: the thread goes on.
-        """
-        return later(
-            reactor,
-            lambda: cls.fromFile(
-                filename, type, passphrase, checkPermissions=checkPermissions, effort=effort
-            ),
-        )
-
-    @classmethod
-    def fromStringLater(
-        cls,
-        reactor: IReactorThreads,
-        data: bytes | str,
-        type: str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        effort: Effort = USUAL_EFFORT,
-    ) -> Deferred[Key]:
-        """
-        As L{fromString}, in a thread of the reactor's.
-
-        @return: as that of L{fromFileLater}.
-        """
-        return later(reactor, lambda: cls.fromString(data, type, passphrase, effort=effort))
 
     @classmethod
     def generate(cls, type: str = "ed25519", bits: int | None = None) -> Key:
@@ -409,82 +280,18 @@ class Key:
         """
         return fingerprintOf(packPublicKey(self._publicObject), format)
 
-    def toString(
-        self,
-        type: str,
-        extra: bytes | str | None = None,
-        subtype: str | None = None,
-        comment: bytes | str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        cipher: bytes | str | None = None,
-        rounds: int | None = None,
-    ) -> bytes:
+    def randomart(self) -> str:
         """
-        Write the key.
+        A picture of the public key, for people who compare pictures better:
+        what C{ssh-keygen -lv} draws, in eleven lines.
+        """
+        from conchlite.ssh.randomart import randomart
 
-        @param type: C{openssh}, C{lsh}, C{pem} (PKCS#1, SEC 1), C{pkcs8} or
-            C{agentv3}, and of a public key C{rfc4716}, in upper or lower case.
-        @param extra: the comment of a public key, the passphrase of a private
-            one: the old way to give them.
-        @param subtype: of a private OpenSSH key: C{v1}, OpenSSH's own format;
-            C{PEM}, the traditional one; C{PKCS8}. L{None} is C{PEM}, and C{v1}
-            for keys that have no traditional one. With a passphrase, prefer
-            C{v1}: what C{PEM} does to the passphrase is one MD5.
-        @param comment: left out where the format has no place for it.
-        @param passphrase: what to encrypt a private key with.
-        @param cipher: the cipher of C{v1}, one of those of C{ssh-keygen -Z};
-            L{None} for C{aes256-ctr}.
-        @param rounds: how often bcrypt works on the passphrase in C{v1};
-            L{None} for 24. A hundred take a second or so.
-        @raise BadKeyError: there is no such format.
-        @raise UsageError: the format cannot hold the key, or cannot encrypt,
-            or knows no such cipher.
-        """
-        if extra is not None and self.isPublic():
-            comment = extra
-        elif extra is not None:
-            passphrase = extra
-        if isinstance(comment, str):
-            comment = comment.encode("utf-8")
+        return randomart(packPublicKey(self._offered()))
+
+    def _written(self) -> tuple[PublicKey | PrivateKey, bool]:
         traditional = self.type() in ("RSA", "EC") and not self.isSecurityKey()
-        form = writer(formatNamed(type, subtype, self.isPublic(), traditional), cipher, rounds)
-        written = self._offered() if self.isPublic() else self._keyObject
-        return form.dump(written, comment or b"", passphraseBytes(passphrase))
-
-    def toFile(
-        self,
-        path: str | os.PathLike[str],
-        type: str = "openssh",
-        subtype: str | None = "v1",
-        comment: bytes | str | None = None,
-        passphrase: bytes | str | None = None,
-        *,
-        cipher: bytes | str | None = None,
-        rounds: int | None = None,
-        replace: bool = False,
-    ) -> None:
-        """
-        Write the key to a file, whole or not at all. That of a private key is
-        never readable by anybody else, whatever the umask; that of a public
-        key is readable by all.
-
-        @param type: as the other parameters, what it is in L{toString}.
-        @param comment: L{None} for the key's own.
-        @param replace: whether the file may take the place of another.
-        @raise FileExistsError: there is a file, and C{replace} is false.
-        @raise OSError: it cannot be written.
-        @raise BadKeyError: as L{toString}.
-        @raise UsageError: as L{toString}.
-        """
-        if comment is None:
-            comment = self.comment
-        if self.isPublic() or type.lower() != "openssh":
-            subtype = None
-        text = self.toString(type, None, subtype, comment, passphrase, cipher=cipher, rounds=rounds)
-        if self.isPublic() and not text.endswith(b"\n"):
-            text += b"\n"
-        writeWhole(path, text, 0o644 if self.isPublic() else 0o600, replace=replace)
+        return (self._offered() if self.isPublic() else self._keyObject), traditional
 
     def _privateObject(self) -> PrivateKey:
         if self.isPublic():

@@ -15,13 +15,18 @@ from unittest import mock
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
 from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite import error
+from conchlite.algorithms.base import Effort
 from conchlite.algorithms.keyfiles import openssh
+from conchlite.files import writeWhole
 from conchlite.ssh import keys
 from conchlite.ssh.keys import Fingerprint, FingerprintFormats, Key, hostKeyFingerprint
+from conchlite.ssh.keystorage import MAXIMUM_FILE_SIZE
 from conchlite.wire.types import Reader, packString
 from tests.algorithms.keyvectors import PASSPHRASE, TYPES, keyText
 from tests.ssh.howtokeys import privateKey, publicKey
@@ -78,8 +83,7 @@ class HowtoTests(SynchronousTestCase):
 
     def test_files(self):
         path = self.mktemp()
-        with open(path, "wb") as stream:
-            stream.write(keyText("ed25519.openssh-encrypted"))
+        writeWhole(path, keyText("ed25519.openssh-encrypted"))
         key = keys.getPrivateKeyObject(path, passphrase=PASSPHRASE)
         self.assertEqual(key, vector("ed25519"))
         with open(path, "wb") as stream:
@@ -188,8 +192,7 @@ class FromStringTests(SynchronousTestCase):
 class FromFileTests(SynchronousTestCase):
     def write(self, data: bytes) -> str:
         path = self.mktemp()
-        with open(path, "wb") as stream:
-            stream.write(data)
+        writeWhole(path, data)
         return path
 
     def test_fromFile(self):
@@ -201,10 +204,11 @@ class FromFileTests(SynchronousTestCase):
 
     def test_errorsNameTheFile(self):
         for data, passphrase, wanted in [
-            (b"nothing", None, error.BadKeyError),
+            (b"nothing", None, error.UnknownKeyFormat),
+            (keyText("ed25519.openssh")[:-40], None, error.DamagedKey),
             (keyText("ed25519.openssh-encrypted"), None, error.EncryptedKeyError),
             (keyText("ed25519.openssh-encrypted"), "wrong", error.BadPassphrase),
-            (b"x" * (keys.MAXIMUM_FILE_SIZE + 1), None, error.BadKeyError),
+            (b"x" * (MAXIMUM_FILE_SIZE + 1), None, error.UnknownKeyFormat),
         ]:
             path = self.write(data)
             refused = self.assertRaises(wanted, Key.fromFile, path, passphrase=passphrase)
@@ -214,9 +218,199 @@ class FromFileTests(SynchronousTestCase):
     def test_noFile(self):
         self.assertRaises(FileNotFoundError, Key.fromFile, self.mktemp())
 
-    def test_endlessFile(self):
-        refused = self.assertRaises(error.BadKeyError, Key.fromFile, "/dev/zero")
-        self.assertIn("too large", str(refused))
+    def test_whatIsNoFile(self):
+        """
+        Nobody waits for a FIFO, or for the end of what has none.
+        """
+        path = self.mktemp()
+        os.mkfifo(path)
+        for name in (path, "/dev/zero", "/"):
+            refused = self.assertRaises(OSError, Key.fromFile, name)
+            self.assertIn("not a regular file", str(refused))
+            self.assertIn(name, str(refused))
+
+    def test_exposed(self):
+        """
+        What others may read is refused as ssh(1) refuses it, if it is a
+        private key, and ours.
+        """
+        for name in ("ed25519.openssh", "ed25519.openssh-encrypted", "rsa.pem", "rsa.ppk2", "lsh.canonical"):
+            passphrase = PASSPHRASE if name.endswith("encrypted") else None
+            path = self.write(keyText(name))
+            for mode in (0o604, 0o640, 0o610, 0o777):
+                os.chmod(path, mode)
+                refused = self.assertRaises(error.ExposedKeyFile, Key.fromFile, path, passphrase=passphrase)
+                self.assertTrue(str(refused).startswith(path))
+                self.assertIn(f"mode {mode:04o}", str(refused))
+                self.assertTrue(str(refused).endswith(f"chmod 600 {path}"))
+                Key.fromFile(path, passphrase=passphrase, checkPermissions=False)
+            for mode in (0o600, 0o400, 0o700):
+                os.chmod(path, mode)
+                Key.fromFile(path, passphrase=passphrase)
+            os.chmod(path, 0o640)
+            with mock.patch("os.getuid", return_value=os.getuid() + 1):
+                Key.fromFile(path, passphrase=passphrase)
+        path = self.write(keyText("ed25519.pub"))
+        os.chmod(path, 0o666)
+        self.assertEqual(Key.fromFile(path), vector("ed25519").public())
+
+
+class LaterTests(SynchronousTestCase):
+    """
+    In a thread, which here is a list of what there is to do.
+    """
+
+    def setUp(self):
+        self.work = []
+        self.reactor = ThreadlessReactor(self.work)
+
+    def test_fromFileLater(self):
+        path = self.mktemp()
+        writeWhole(path, keyText("ed25519.openssh-encrypted"))
+        for passphrase, wanted in ((PASSPHRASE, None), ("wrong", error.BadPassphrase)):
+            waiting = Key.fromFileLater(self.reactor, path, passphrase=passphrase)
+            self.assertNoResult(waiting)
+            self.work.pop()()
+            if wanted is None:
+                self.assertEqual(self.successResultOf(waiting), vector("ed25519"))
+            else:
+                self.assertIn(path, str(self.failureResultOf(waiting, wanted).value))
+        os.chmod(path, 0o644)
+        waiting = Key.fromFileLater(self.reactor, path)
+        self.work.pop()()
+        self.failureResultOf(waiting, error.ExposedKeyFile)
+        waiting = Key.fromFileLater(self.reactor, path, checkPermissions=False)
+        self.work.pop()()
+        self.failureResultOf(waiting, error.EncryptedKeyError)
+
+    def test_fromStringLater(self):
+        data = keyText("ed25519.openssh-encrypted")
+        waiting = Key.fromStringLater(self.reactor, data, "private_openssh", PASSPHRASE)
+        self.assertNoResult(waiting)
+        self.work.pop()()
+        self.assertEqual(self.successResultOf(waiting), vector("ed25519"))
+        waiting = Key.fromStringLater(
+            self.reactor, data, effort=Effort(bcryptRounds=3), passphrase=PASSPHRASE
+        )
+        self.work.pop()()
+        self.assertIn("4 rounds", str(self.failureResultOf(waiting, error.BadKeyError).value))
+
+    def test_cancel(self):
+        waiting = Key.fromStringLater(self.reactor, keyText("ed25519.pub"))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.work.pop()()
+
+
+class ThreadlessReactor:
+    """
+    @ivar work: what threads would do.
+    """
+
+    def __init__(self, work):
+        self.work = work
+
+    def getThreadPool(self):
+        return self
+
+    def callInThreadWithCallback(self, onResult, work):
+        def done():
+            try:
+                result = work()
+            except error.ConchError:
+                onResult(False, Failure())
+            else:
+                onResult(True, result)
+
+        self.work.append(done)
+
+    def callFromThread(self, function, *arguments):
+        function(*arguments)
+
+
+class ToFileTests(SynchronousTestCase):
+    def setUp(self):
+        self.path = self.mktemp()
+        self.addCleanup(os.umask, os.umask(0))
+
+    def modeOf(self) -> int:
+        return os.stat(self.path).st_mode & 0o7777
+
+    def test_private(self):
+        """
+        Row 88: nobody else reads it, though the umask would let them.
+        """
+        key = vector("ecdsa256")
+        key.toFile(self.path)
+        self.assertEqual(self.modeOf(), 0o600)
+        again = Key.fromFile(self.path)
+        self.assertEqual((again, again.comment), (key, key.comment))
+        with open(self.path, "rb") as stream:
+            self.assertTrue(stream.read().startswith(b"-----BEGIN OPENSSH"))
+        self.assertRaises(FileExistsError, key.toFile, self.path)
+        key.toFile(
+            self.path,
+            comment="new",
+            passphrase="secret",
+            cipher="chacha20-poly1305@openssh.com",
+            rounds=1,
+            replace=True,
+        )
+        again = Key.fromFile(self.path, passphrase="secret")
+        self.assertEqual((again, again.comment, self.modeOf()), (key, b"new", 0o600))
+
+    def test_formats(self):
+        key = vector("rsa")
+        for type, subtype, begin in [
+            ("openssh", "PEM", b"-----BEGIN RSA PRIVATE KEY"),
+            ("openssh", "PKCS8", b"-----BEGIN PRIVATE KEY"),
+            ("pem", None, b"-----BEGIN RSA PRIVATE KEY"),
+            ("PKCS8", "v1", b"-----BEGIN PRIVATE KEY"),
+            ("lsh", None, b"(11:private-key"),
+        ]:
+            key.toFile(self.path, type, subtype, replace=True)
+            with open(self.path, "rb") as stream:
+                self.assertTrue(stream.read().startswith(begin))
+            self.assertEqual((Key.fromFile(self.path), self.modeOf()), (key, 0o600))
+
+    def test_public(self):
+        key = vector("rsa").public()
+        for type, begin in [
+            ("openssh", b"ssh-rsa "),
+            ("rfc4716", b'---- BEGIN SSH2 PUBLIC KEY ----\nComment: "rsa@vectors"\n'),
+            ("pem", b"-----BEGIN RSA PUBLIC KEY-----\n"),
+            ("pkcs8", b"-----BEGIN PUBLIC KEY-----\n"),
+            ("lsh", b"{"),
+        ]:
+            key.toFile(self.path, type, replace=True)
+            with open(self.path, "rb") as stream:
+                text = stream.read()
+            self.assertTrue(text.startswith(begin), text)
+            self.assertTrue(text.endswith(b"\n"))
+            self.assertEqual((Key.fromFile(self.path), self.modeOf()), (key, 0o644))
+        key.toFile(self.path, replace=True)
+        self.assertEqual(Key.fromFile(self.path).comment, b"rsa@vectors")
+
+    def test_cannot(self):
+        """
+        Then there is no file.
+        """
+        key = vector("ed25519")
+        for wanted, arguments in [
+            (error.UsageError, {"type": "pem"}),
+            (error.UsageError, {"type": "pkcs8", "rounds": 3}),
+            (error.UsageError, {"cipher": "aes-none", "passphrase": "x"}),
+            (error.BadKeyError, {"type": "rfc4716"}),
+            (error.BadKeyError, {"subtype": "v2"}),
+        ]:
+            self.assertRaises(wanted, key.toFile, self.path, **arguments)
+        for arguments in ({"passphrase": "x"}, {"type": "agentv3"}):
+            self.assertRaises(error.UsageError, key.public().toFile, self.path, **arguments)
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_randomart(self):
+        lines = keyText("randomart").decode("ascii").splitlines()
+        self.assertEqual(vector("ed25519").randomart().splitlines(), lines[1:12])
 
 
 class ToStringTests(SynchronousTestCase):
