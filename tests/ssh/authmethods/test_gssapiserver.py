@@ -118,11 +118,12 @@ class ServerTests(ServerMixin, SynchronousTestCase):
 
     def test_noIntegrity(self):
         """
-        So is one whose mechanism has none.
+        So is one whose mechanism does not protect it.
         """
         self.library.integrity = False
-        self.complete()
-        self.assertRefused(self.answer(MIC, NS(b"")), METHOD.encode())
+        initiator = self.complete()
+        mic = initiator.sign(signedData(SESSION_ID, b"user", b"ssh-connection"))
+        self.assertRefused(self.answer(MIC, NS(mic)), METHOD.encode())
         self.assertNobodyAsked()
 
     def test_manyMechanisms(self):
