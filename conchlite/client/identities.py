@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, fail
 
-from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, safe
+from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, ExposedKeyFile, safe
 from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _readKey(path: str) -> Key | None:
     except OSError as e:
         raise ConchError(f"identity {path}: {e.strerror}") from e
     except BadKeyError as e:
-        raise BadKeyError(f"identity {e}") from e
+        raise type(e)(f"identity {e}") from e
 
 
 def readCertificate(path: str) -> Key:
@@ -193,14 +193,20 @@ def readCertificate(path: str) -> Key:
     return key.public()
 
 
-def defaultIdentities() -> list[Identity]:
+def defaultIdentities(notes: list[str] | None = None) -> list[Identity]:
     """
     What the user has under the usual names; what cannot be read is left out.
+
+    @param notes: gets a line for each key that would do, but for who may read
+        its file.
     """
     found = []
     for path in DEFAULT_PATHS:
         try:
             found.append(Identity.fromFile(path))
+        except ExposedKeyFile as e:
+            if notes is not None:
+                notes.append(str(e))
         except ConchError:
             # Nobody asked for this one by name.
             pass

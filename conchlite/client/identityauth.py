@@ -22,6 +22,7 @@ from conchlite.ssh.userauth import SSHUserAuthClient
 
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key
+    from conchlite.ssh.userauthclient import Later
 
 #: How often a passphrase is asked for.
 MAXIMUM_PASSPHRASES = 3
@@ -180,7 +181,7 @@ class IdentityUserAuth(SSHUserAuthClient):
 
     def getGenericAnswers(
         self, name: bytes, instruction: bytes, prompts: list[tuple[bytes, bool]]
-    ) -> Deferred[list[Text] | None] | None:
+    ) -> Later[Sequence[Text] | None] | Sequence[Text] | None:
         """
         What the server asks, typed at the terminal. Whatever is shown of it is
         marked as the server's.

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.algorithms.publickeys.certificates import USER
 from conchlite.client.identities import (
     Identity,
     agentIdentities,
@@ -20,13 +19,12 @@ from conchlite.client.identities import (
 )
 from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.error import AgentError, BadKeyError, BadPassphrase, ConchError, NoAnswer
-from conchlite.ssh.certificates import signCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.service import SSHService
+from tests.client.agents import FakeAgent, certified
 
 KEY = Key.generate("ed25519")
 PRIVATE = KEY.toString("openssh", subtype="v1")
-AUTHORITY = Key.generate("ed25519")
 PUBLIC = KEY.public().toString("openssh")
 
 
@@ -66,6 +64,7 @@ class IdentityTestCase(SynchronousTestCase):
         directory.makedirs()
         path = directory.child(name)
         path.setContent(content)
+        path.chmod(0o600)
         return path.path
 
 
@@ -134,37 +133,15 @@ class IdentityTests(IdentityTestCase):
         self.assertEqual(defaultIdentities(), [])
         home.child(".ssh").child("id_ecdsa").setContent(b"no key")
         home.child(".ssh").child("id_rsa").setContent(PRIVATE)
-        self.assertEqual([identity.private for identity in defaultIdentities()], [KEY])
-
-
-def certified(key: Key, keyID: bytes = b"me") -> Key:
-    """
-    The public key with a certificate.
-    """
-    return signCertificate(
-        AUTHORITY, key.public(), kind=USER, keyID=keyID, principals=[b"me"], validBefore=2**64 - 1
-    )
-
-
-class FakeAgent:
-    """
-    @ivar asked: what it was to sign with, and how.
-    """
-
-    def __init__(self, *keys: Key, error: Exception | None = None) -> None:
-        self.keys = {key.blob(): key for key in keys}
-        self.error = error
-        self.asked: list[tuple[bytes, int]] = []
-
-    def requestIdentities(self) -> Deferred[list[tuple[bytes, bytes]]]:
-        return succeed([(blob, b"comment\x1b") for blob in [*self.keys, b"no key"]])
-
-    def signData(self, blob: bytes, data: bytes, flags: int | None = None) -> Deferred[bytes]:
-        self.asked.append((blob, flags))
-        if self.error is not None:
-            return fail(self.error)
-        algorithms = {2: b"rsa-sha2-256", 4: b"rsa-sha2-512"}
-        return succeed(self.keys[blob].sign(data, algorithms.get(flags)))
+        home.child(".ssh").child("id_rsa").chmod(0o644)
+        notes: list[str] = []
+        self.assertEqual(defaultIdentities(notes), [])
+        # Who has a key wants to know why it is not used.
+        (note,) = notes
+        self.assertIn("others may read", note)
+        home.child(".ssh").child("id_rsa").chmod(0o600)
+        self.assertEqual([identity.private for identity in defaultIdentities(notes)], [KEY])
+        self.assertEqual(1, len(notes))
 
 
 class ArrangeTests(IdentityTestCase):
