@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from conchlite.algorithms import catalogue
 from conchlite.error import ConchError, InvalidEntry, UsageError, safe
 from conchlite.files import readWithStatus
 from conchlite.interfaces import IAuthorizedKeysDB
@@ -107,15 +108,23 @@ def parseAuthorizedKey(line: bytes, source: str = "", parseKey: ParseKey = _plai
     @raise InvalidEntry: it is none, or has an option that is not known.
     """
     line = line.strip(b" \t\r\n")
+    options = b""
+    # What is no key to start with begins with options. parseKey is not asked
+    # which it is: it might read both, and then the options would be lost.
+    if not _beginsWithKey(line):
+        options, line = _splitOptions(line)
+        if not _beginsWithKey(line):
+            raise InvalidEntry("no key that is known")
     try:
-        return AuthorizedKey(parseKey(line), source=source)
-    except ConchError:
-        options, rest = _splitOptions(line)
-    try:
-        key = parseKey(rest)
+        key = parseKey(line)
     except ConchError as error:
         raise InvalidEntry(f"no key: {error}") from None
     return AuthorizedKey(key, parseOptions(options), source)
+
+
+def _beginsWithKey(line: bytes) -> bool:
+    name = line.replace(b"\t", b" ").partition(b" ")[0]
+    return name in catalogue.keyTypes()
 
 
 def parseAuthorizedPrincipal(line: bytes, source: str = "") -> AuthorizedPrincipal:

@@ -105,8 +105,6 @@ def parseOptions(text: bytes) -> KeyOptions:
             if text[at : at + 1] != b",":
                 raise InvalidEntry(f"the unknown option {safe(text[named.start() :])}")
             at += 1
-            if at == len(text):
-                raise InvalidEntry("nothing behind the last comma")
     return found.options()
 
 

@@ -1,0 +1,295 @@
+"""
+Keys, certificates and lines of C{authorized_keys}, as sshd and our server judge
+them: the same files for both, and the same ssh at the door.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import DeferredSemaphore, gatherResults
+from twisted.trial.unittest import TestCase
+
+from conchlite.checkers import (
+    AuthorizedKeysFiles,
+    AuthorizedPrincipalsFiles,
+    RevokedKeys,
+    SSHPublicKeyChecker,
+)
+from conchlite.ssh.certificates import FOREVER, HOST, USER, signCertificate
+from conchlite.ssh.keys import Key
+from tests.interop.ours import Server, processes
+from tests.interop.peers import (
+    SSH,
+    SSHD,
+    missing,
+    publicKeyLine,
+    userName,
+    writePrivateKey,
+)
+
+HOUR = 3600
+COMMAND = 'echo "ran: $SSH_ORIGINAL_COMMAND"; echo "$CASE_A/$CASE_B"'
+
+#: Makes a certificate of a key.
+Certify = Callable[[Key], Key]
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    A login.
+
+    @ivar line: the line of C{authorized_keys}; C{KEY} stands for the key, C{CA}
+        for its authority; nothing for no line.
+    @ivar certificate: what of its certificate is not as in every other; L{None}
+        for no certificate.
+    @ivar trusted: whether the authority is one of the server's own.
+    @ivar granted: what both servers have to say.
+    """
+
+    line: str = "KEY"
+    granted: bool = True
+    certificate: Mapping[str, object] | None = None
+    trusted: bool = False
+
+
+def _line(line: str, granted: bool = True) -> Case:
+    return Case(line, granted)
+
+
+def _certified(granted: bool, line: str = "cert-authority CA", **fields: object) -> Case:
+    return Case(line, granted, fields)
+
+
+def _trusted(granted: bool, **fields: object) -> Case:
+    return Case("", granted, fields, True)
+
+
+LINES = {
+    "plain": _line("KEY"),
+    "tab": _line("no-pty\tKEY"),
+    "command": _line('command="echo forced: $SSH_ORIGINAL_COMMAND" KEY'),
+    "command with quotes": _line('command="echo \\"a  b\\"; echo c#d" KEY'),
+    "command with a backslash": _line('command="printf a\\\\nb" KEY'),
+    "two commands": _line('command="echo 1",command="echo 2" KEY', False),
+    "environment": _line('environment="CASE_A=1",environment="CASE_B=x y",environment="CASE_A=2" KEY'),
+    "no variable": _line('environment="CASE A=1" KEY', False),
+    "restrict": _line('restrict,command="echo restricted" KEY'),
+    "touch": _line("no-touch-required,verify-required KEY"),
+    "forwarding": _line('permitopen="web:80",permitopen="[::1]:*",permitlisten="8080",tunnel="0" KEY'),
+    "unknown option": _line("frobnicate KEY", False),
+    "no quotes": _line("command=date KEY", False),
+    "open quote": _line('command="date KEY', False),
+    "comma at the end": _line("no-pty, KEY"),
+    "from address": _line('from="127.0.0.1" KEY'),
+    "from network": _line('from="192.0.2.0/24,127.0.0.0/8" KEY'),
+    "from pattern": _line('from="10.*,127.0.?.1" KEY'),
+    "from elsewhere": _line('from="192.0.2.1" KEY', False),
+    "from all but here": _line('from="!127.0.0.1,*" KEY', False),
+    "from all but there": _line('from="!192.0.2.0/24,*" KEY'),
+    "from nothing but not there": _line('from="!192.0.2.0/24" KEY', False),
+    "from no network": _line('from="127.0.0.1/8" KEY', False),
+    "from nowhere": _line('from="" KEY', False),
+    "expired": _line('expiry-time="20200101" KEY', False),
+    "not expired": _line('expiry-time="29991231235959Z" KEY'),
+    "no time": _line('expiry-time="tomorrow" KEY', False),
+    "soon and late": _line('expiry-time="29991231",expiry-time="20200101Z" KEY', False),
+    "principals for a key": _line('principals="root" KEY', False),
+    "authority for a key": _line("cert-authority KEY", False),
+}
+
+_NAMED = 'cert-authority,principals="other,alice" CA'
+
+CERTIFICATES = {
+    "plain": _certified(True),
+    "line without authority": _certified(False, "CA"),
+    # ssh shows the key itself, too.
+    "its key": _certified(True, "KEY"),
+    "expired": _certified(False, validAfter=-2 * HOUR, validBefore=-HOUR),
+    "not yet": _certified(False, validAfter=HOUR, validBefore=2 * HOUR),
+    "always": _certified(True, validAfter=None, validBefore=None),
+    "wrong principal": _certified(False, principals=["somebody"]),
+    "several": _certified(True, principals=["somebody", "USER"]),
+    "pattern": _certified(False, principals=["*"]),
+    "comma": _certified(False, principals=["USER,somebody"]),
+    "named": _certified(True, _NAMED, principals=["alice"]),
+    "not named": _certified(False, _NAMED, principals=["USER"]),
+    "of a host": _certified(False, kind=HOST),
+    "force-command": _certified(True, criticalOptions={b"force-command": b"echo forced"}),
+    "two commands": _certified(
+        False, 'cert-authority,command="echo 1" CA', criticalOptions={b"force-command": b"echo 2"}
+    ),
+    "one command": _certified(
+        True, 'cert-authority,command="echo 1" CA', criticalOptions={b"force-command": b"echo 1"}
+    ),
+    "command of the line": _certified(True, 'cert-authority,command="echo line" CA'),
+    "from here": _certified(True, criticalOptions={b"source-address": b"192.0.2.1,127.0.0.0/8"}),
+    "from elsewhere": _certified(False, criticalOptions={b"source-address": b"192.0.2.0/24"}),
+    "line from elsewhere": _certified(False, 'cert-authority,from="192.0.2.1" CA'),
+    "line expired": _certified(False, 'cert-authority,expiry-time="20200101" CA'),
+    "unknown critical option": _certified(False, criticalOptions={b"frobnicate@example.org": b""}),
+    "unknown extension": _certified(True, extensions={b"frobnicate@example.org": b""}),
+    "trusted": _trusted(True),
+    "trusted, named": _trusted(True, principals=["deploy"]),
+    "trusted, bound": _trusted(True, principals=["bound"]),
+    "trusted, from elsewhere": _trusted(False, principals=["elsewhere"]),
+    "trusted, not named": _trusted(False, principals=["somebody"]),
+    "trusted, comma": _trusted(False, principals=["deploy,USER"]),
+    "trusted, expired": _trusted(False, validAfter=-2 * HOUR, validBefore=-HOUR),
+    "revoked": _certified(False, revoked="certificate"),
+    "revoked authority": _certified(False, revoked="authority"),
+}
+
+
+@dataclass
+class Scene:
+    """
+    A case with its files.
+    """
+
+    case: Case
+    key: Key
+    authority: Key
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class JudgedTests(TestCase):
+    timeout = 120
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            raise missing("a file of keys that both servers read as the user takes root")
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.scenes: dict[str, Scene] = {}
+        self.trusted = Key.generate("ed25519")
+        self.revoked: list[Key] = []
+
+    def certify(self, case: Case, key: Key, authority: Key) -> Key:
+        fields = dict(case.certificate)
+        now = int(time.time())
+        revoked = fields.pop("revoked", None)
+        after, before = fields.pop("validAfter", -HOUR), fields.pop("validBefore", HOUR)
+        named = [userName() if name == "USER" else name for name in fields.pop("principals", ["USER"])]
+        named = [name.replace("USER", userName()) for name in named]
+        certified = signCertificate(
+            authority,
+            key,
+            keyID="case",
+            kind=fields.pop("kind", USER),
+            principals=named,
+            validAfter=0 if after is None else now + after,
+            validBefore=FOREVER if before is None else now + before,
+            **fields,
+        )
+        if revoked is not None:
+            self.revoked.append(authority.public() if revoked == "authority" else key.public())
+        return certified
+
+    def prepare(self, cases: Mapping[str, Case]) -> None:
+        lines = [
+            "# All of these are in one file, and none hides another.",
+            "no key at all",
+            "ssh-ed25519 AAAA",
+        ]
+        for number, (name, case) in enumerate(cases.items()):
+            key = Key.generate("ed25519")
+            authority = self.trusted if case.trusted else Key.generate("ed25519")
+            identity = writePrivateKey(key, self.directory / f"key{number}")
+            scene = self.scenes[name] = Scene(case, key, authority, {"IdentityFile": str(identity)})
+            if case.certificate is not None:
+                certified = self.certify(case, key, authority)
+                path = self.directory / f"key{number}-cert.pub"
+                path.write_text(publicKeyLine(certified) + "\n")
+                scene.options["CertificateFile"] = str(path)
+            shown = {"KEY": publicKeyLine(key), "CA": publicKeyLine(authority)}
+            line = re.sub(r"\b(KEY|CA)\b", lambda found, shown=shown: shown[found[0]], case.line)
+            if line:
+                lines.append(line)
+        self.write("authorized_keys", lines)
+        self.write("authorities", [publicKeyLine(self.trusted)])
+        self.write(
+            "principals",
+            [
+                "# Who is",
+                "deploy # a comment",
+                'command="echo bound" bound',
+                'from="192.0.2.1" elsewhere',
+                userName(),
+            ],
+        )
+        self.write("revoked", [publicKeyLine(key) for key in self.revoked])
+
+    def write(self, name: str, lines: list[str]) -> None:
+        (self.directory / name).write_text("".join(line + "\n" for line in lines))
+
+    def path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    async def theirs(self) -> SSH:
+        options = {
+            "AuthorizedKeysFile": self.path("authorized_keys"),
+            "TrustedUserCAKeys": self.path("authorities"),
+            "AuthorizedPrincipalsFile": self.path("principals"),
+            "RevokedKeys": self.path("revoked"),
+            "PermitUserEnvironment": "yes",
+        }
+        self.sshd = await SSHD.start(self, reactor, **options)
+        return SSH(self, reactor, self.sshd.port)
+
+    def ours(self) -> SSH:
+        checker = SSHPublicKeyChecker(
+            AuthorizedKeysFiles([self.path("authorized_keys")], strictModes=False),
+            trustedUserCAKeys=[self.trusted.public()],
+            authorizedPrincipals=AuthorizedPrincipalsFiles([self.path("principals")], strictModes=False),
+            revokedKeys=RevokedKeys(path=self.path("revoked")),
+        )
+        checker.permitUserEnvironment = True
+        server = Server.start(self, reactor, checkers=[checker], openSession=processes(self, reactor))
+        return SSH(self, reactor, server.port)
+
+    async def check(self, cases: Mapping[str, Case]) -> None:
+        self.prepare(cases)
+        servers = {"sshd": await self.theirs(), "ours": self.ours()}
+        two = DeferredSemaphore(2)
+        runs = [
+            (name, which, two.run(ssh.run, COMMAND, user=userName(), key=scene.key, **scene.options))
+            for name, scene in self.scenes.items()
+            for which, ssh in servers.items()
+        ]
+        await gatherResults([finished for _, _, finished in runs])
+        verdicts: dict[str, dict[str, object]] = {"sshd": {}, "ours": {}}
+        granted = {}
+        for name, which, deferred in runs:
+            finished = deferred.result
+            denied = b"Permission denied" in finished.errors
+            verdicts[which][name] = (
+                "denied" if denied else (finished.status, finished.output, finished.errors)
+            )
+            granted.setdefault(name, not denied)
+        different = {
+            name: (verdicts["ours"][name], verdicts["sshd"][name])
+            for name in cases
+            if verdicts["ours"][name] != verdicts["sshd"][name]
+        }
+        self.assertEqual(different, {})
+        self.assertEqual(granted, {name: case.granted for name, case in cases.items()})
+
+    def test_lines(self):
+        """
+        Lines of C{authorized_keys}.
+        """
+        return self.check(LINES)
+
+    def test_certificates(self):
+        """
+        Rows 75 to 78: certificates, by lines and by the server's own authority.
+        """
+        return self.check(CERTIFICATES)
