@@ -5,7 +5,7 @@ What a program implements, or is handed: the interfaces of the server's side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.cred.credentials import ICredentials
 from zope.interface import Attribute, Interface
@@ -169,6 +169,22 @@ class IGSSAPICredentials(ICredentials):
     mechanism: str = Attribute("The object identifier of the mechanism, with dots.")
     principal: str = Attribute("Who it is, in the mechanism's way of writing, as C{alice@EXAMPLE.ORG}.")
     delegated: object = Attribute("The credentials that the client has delegated, or L{None}.")
+
+
+class ISessionAgent(Interface):
+    """
+    What an L{ISession} provides, too, to take the user's agent.
+    """
+
+    def agentForwarded(agent: Any) -> object:
+        """
+        The user lets what runs in the session use his agent. It is called at
+        most once, and only if his permissions allow it.
+
+        @param agent: a L{conchlite.ssh.agentforwarding.ForwardedAgent}, which
+            ends with the session.
+        @raise Exception: it is not taken.
+        """
 
 
 class IAuthorizedKeysDB(Interface):

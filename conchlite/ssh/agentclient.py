@@ -22,6 +22,7 @@ from conchlite.wire.types import Reader, packString
 
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key
+    from conchlite.ssh.transportfacts import TransportFacts
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
@@ -100,7 +101,11 @@ class SSHAgentClient(AgentFrames):
         self.sendFrame(frame)
         return deferred
 
-    def _do(self, message: Message) -> Deferred[None]:
+    def do(self, message: Message) -> Deferred[None]:
+        """
+        Send a request that the agent has only to agree to.
+        """
+
         def read(frame: bytes) -> None:
             readAnswer(frame, agent.Success)
 
@@ -158,8 +163,8 @@ class SSHAgentClient(AgentFrames):
         """
         identity = blob + packString(asBytes(comment))
         if not constraints:
-            return self._do(agent.AddIdentity(identity))
-        return self._do(agent.AddIDConstrained(identity + constraints.pack()))
+            return self.do(agent.AddIdentity(identity))
+        return self.do(agent.AddIDConstrained(identity + constraints.pack()))
 
     def addKey(
         self, key: Key, comment: Text | None = None, constraints: Constraints | None = None
@@ -179,25 +184,25 @@ class SSHAgentClient(AgentFrames):
 
         @param blob: the public key.
         """
-        return self._do(agent.RemoveIdentity(blob))
+        return self.do(agent.RemoveIdentity(blob))
 
     def removeAllIdentities(self) -> Deferred[None]:
         """
         Have the agent forget all keys.
         """
-        return self._do(agent.RemoveAllIdentities())
+        return self.do(agent.RemoveAllIdentities())
 
     def lock(self, passphrase: Text) -> Deferred[None]:
         """
         Have the agent do nothing until it is unlocked.
         """
-        return self._do(agent.Lock(asBytes(passphrase)))
+        return self.do(agent.Lock(asBytes(passphrase)))
 
     def unlock(self, passphrase: Text) -> Deferred[None]:
         """
         Unlock the agent.
         """
-        return self._do(agent.Unlock(asBytes(passphrase)))
+        return self.do(agent.Unlock(asBytes(passphrase)))
 
     def extension(self, name: Text, contents: bytes = b"") -> Deferred[bytes]:
         """
@@ -247,6 +252,21 @@ class SSHAgentClient(AgentFrames):
         """
         bind = agent.SessionBind(hostKey, sessionID, signature, forwarding)
         return self.extension(agent.SESSION_BIND, bind.pack()).addCallback(lambda _: None)
+
+    async def bindToTransport(self, transport: TransportFacts, forwarding: bool = False) -> None:
+        """
+        As L{bindSession}, for a client's transport, when its keys are
+        exchanged. Agents that do not know this have no keys that need it: that
+        is no failure.
+        """
+        try:
+            await self.bindSession(
+                transport.hostKey, transport.sessionID, transport.hostKeySignature, forwarding
+            )
+        except AgentError as error:
+            if self._ending is not None:
+                raise
+            self._log.debug("the agent is not bound to the connection: {error}", error=str(error))
 
 
 def readAnswer(frame: bytes, kind: type[_M]) -> _M:

@@ -4,13 +4,18 @@ Messages to and from an agent: each behind its length, in both directions.
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from conchlite.error import MalformedMessage, PeerError
+from conchlite.error import ConchError, MalformedMessage, PeerError
 from conchlite.limits import MAXIMUM_AGENT_FRAME
+from conchlite.wire import agent
 from conchlite.wire.codec import Message
 from conchlite.wire.types import packString
 
@@ -148,3 +153,57 @@ class AgentFrames(Protocol):
             method()
         if reading:
             self._deliver()
+
+
+class AgentAnswers(AgentFrames):
+    """
+    Answers requests one by one. What cannot be read, is not known, or not
+    allowed, is answered with FAILURE, and the log says why.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answering: Deferred[Any] | None = None
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self._end()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    def frameReceived(self, frame: bytes) -> None:
+        self._work(Deferred.fromCoroutine(self._answer(frame)))
+
+    def _work(self, answering: Deferred[Message | None]) -> None:
+        # Until it is done, the next request waits.
+        if not answering.called:
+            self._decide()
+            self._answering = answering
+        answering.addCallbacks(self._answered, self._ebAnswer)
+
+    def _answered(self, answer: Message | None) -> None:
+        if answer is not None:
+            self.sendMessage(answer)
+        if self._answering is not None:
+            self._answering = None
+            self._decided()
+
+    def _ebAnswer(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        self._log.failure("an agent could not answer", failure)
+        self._answered(agent.Failure())
+
+    async def _answer(self, frame: bytes) -> Message:
+        try:
+            return await self.answer(frame)
+        except ConchError as error:
+            self._log.info("an agent refuses: {error}", error=str(error))
+            return agent.ExtensionFailure() if frame[0] == agent.EXTENSION else agent.Failure()
+
+    async def answer(self, frame: bytes) -> Message:
+        """
+        The answer to a request.
+
+        @raise ConchError: it is refused.
+        """
+        raise NotImplementedError

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 
-from conchlite.error import AgentError, ConchError, MalformedMessage
+from conchlite.error import AgentError, MalformedMessage
 from conchlite.ssh.agentbindings import Bindings
 from conchlite.ssh.agentconstraints import Constraints
-from conchlite.ssh.agentframes import AgentFrames
+from conchlite.ssh.agentframes import AgentAnswers
 from conchlite.ssh.agentidentities import readIdentity
 from conchlite.ssh.agentkeyring import KeyRing
 from conchlite.wire import agent
@@ -27,16 +26,14 @@ _EXTENSIONS = (agent.QUERY, agent.SESSION_BIND)
 _FROM_AFAR = (agent.REQUEST_IDENTITIES, agent.SIGN_REQUEST, agent.EXTENSION)
 
 
-class SSHAgentServer(AgentFrames):
+class SSHAgentServer(AgentAnswers):
     """
     An agent's end of a connection.
 
     The factory has a L{KeyRing} as C{ring}; or only C{keys}, which may be
     changed at any time: public key blobs to private keys and their comments.
 
-    Requests are answered one by one. What cannot be read, is not known, or not
-    allowed, is answered with FAILURE, and the log says why. Whoever asks for a
-    library to be loaded is told FAILURE always.
+    Whoever asks for a library to be loaded is told FAILURE always.
     """
 
     def __init__(self, ring: KeyRing | None = None) -> None:
@@ -46,7 +43,6 @@ class SSHAgentServer(AgentFrames):
         super().__init__()
         self._given = ring
         self._bindings = Bindings()
-        self._answering: Deferred[Any] | None = None
 
     @property
     def ring(self) -> KeyRing:
@@ -61,46 +57,21 @@ class SSHAgentServer(AgentFrames):
             self._given = found
         return self._given
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        self._end()
-        if self._answering is not None:
-            self._answering.cancel()
-
-    def frameReceived(self, frame: bytes) -> None:
-        answering = Deferred.fromCoroutine(self._answer(frame))
-        if not answering.called:
-            self._decide()
-            self._answering = answering
-        answering.addCallbacks(self._answered, self._ebAnswer)
-
-    def _answered(self, answer: Message) -> None:
-        self.sendMessage(answer)
-        if self._answering is not None:
-            self._answering = None
-            self._decided()
-
-    def _ebAnswer(self, failure: Failure) -> None:
-        if failure.check(CancelledError):
-            return
-        self._log.failure("an agent could not answer", failure)
-        self._answered(agent.Failure())
-
-    async def _answer(self, frame: bytes) -> Message:
+    async def answer(self, frame: bytes) -> Message:
+        """
+        See L{AgentAnswers}.
+        """
         number = frame[0]
-        method = _METHODS.get(number)
         if self.ring.locked and number != agent.UNLOCK:
             if number == agent.REQUEST_IDENTITIES:
                 return agent.IdentitiesAnswer(())
-            return agent.Failure()
-        try:
-            if method is None:
-                raise AgentError(f"request {number} is not for this agent")
-            if self._bindings.forwarded and not self.ring.changesFromAfar and number not in _FROM_AFAR:
-                raise AgentError(f"request {number} is not for those whom the agent is forwarded to")
-            return await method(self, frame)
-        except ConchError as error:
-            self._log.info("an agent refuses: {error}", error=str(error))
-            return agent.ExtensionFailure() if number == agent.EXTENSION else agent.Failure()
+            raise AgentError("the agent is locked")
+        method = _METHODS.get(number)
+        if method is None:
+            raise AgentError(f"request {number} is not for this agent")
+        if self._bindings.forwarded and not self.ring.changesFromAfar and number not in _FROM_AFAR:
+            raise AgentError(f"request {number} is not for those whom the agent is forwarded to")
+        return await method(self, frame)
 
     async def _list(self, frame: bytes) -> Message:
         agent.RequestIdentities.unpackPayload(frame)

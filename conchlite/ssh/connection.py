@@ -12,7 +12,7 @@ extended data stand here too, as in Conch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -35,6 +35,9 @@ from conchlite.ssh.requests import Requests
 from conchlite.wire import connection, numbers
 from conchlite.wire.numbers import *  # noqa: F403
 from conchlite.wire.types import Buffer
+
+if TYPE_CHECKING:
+    from conchlite.ssh.agentforwarding import AgentForwarding
 
 _T = TypeVar("_T")
 _C = TypeVar("_C", bound=SSHChannel)
@@ -60,6 +63,8 @@ class SSHConnection(Requests):
     @cvar maxChannels: the most channels; what the peer opens beyond is
         refused.
     @cvar maxSessions: the most sessions that the peer may have open.
+    @ivar agentForwarding: on a client, what lets the server use the user's
+        agent; L{None} while nobody asked for it.
     """
 
     _log = Logger()
@@ -67,6 +72,7 @@ class SSHConnection(Requests):
     name: Text = b"ssh-connection"
     maxChannels = 256
     maxSessions = 10
+    agentForwarding: AgentForwarding | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,6 +333,17 @@ class SSHConnection(Requests):
         if found is None:
             raise ConchError("unknown channel", numbers.OPEN_UNKNOWN_CHANNEL_TYPE)
         return cast("SSHChannel | Deferred[SSHChannel]", found)
+
+    def channel_auth_agent_openssh_com(
+        self, windowSize: int, maxPacket: int, data: bytes
+    ) -> SSHChannel | None:
+        """
+        PROTOCOL.agent: the server wants to reach the user's agent. It may,
+        where a session on this connection was asked to forward it.
+        """
+        if self.agentForwarding is None or not self.transport.isClient:
+            return None
+        return self.agentForwarding.channelFor(self, windowSize, maxPacket)
 
     def _decided(self, found: SSHChannel | Failure | None, message: connection.ChannelOpen) -> None:
         self._deciding.remove(message.channelType)

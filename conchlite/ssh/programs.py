@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
@@ -22,6 +22,7 @@ from twisted.internet.interfaces import (
     IProtocol,
     IReactorProcess,
     IReactorTime,
+    IReactorUNIX,
 )
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
@@ -30,12 +31,16 @@ from conchlite.error import ConchError, safe
 from conchlite.interfaces import (
     EnvironmentVariableNotPermitted,
     ISession,
+    ISessionAgent,
     ISessionEnvironment,
     ISessionSetEnv,
     ISessionSignal,
     WindowSize,
 )
 from conchlite.ssh.session import SSHSessionProcessProtocol, connectProgram
+
+if TYPE_CHECKING:
+    from conchlite.ssh.agentforwarding import ForwardedAgent
 
 #: Makes a program for a command; L{None} if there is none.
 Program = Callable[[bytes], IProtocol | None]
@@ -44,7 +49,7 @@ _VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-@implementer(ISession, ISessionEnvironment, ISessionSetEnv, ISessionSignal)
+@implementer(ISession, ISessionAgent, ISessionEnvironment, ISessionSetEnv, ISessionSignal)
 class ProcessSession:
     """
     Runs commands and shells as processes, under the server's own user.
@@ -135,6 +140,17 @@ class ProcessSession:
         """
         self.environment.update(variables)
 
+    def agentForwarded(self, agent: ForwardedAgent) -> None:
+        """
+        Have SSH_AUTH_SOCK name a socket of the user's agent.
+
+        @raise ConchError: there are no such sockets here.
+        """
+        reactor: IReactorUNIX | None = IReactorUNIX(self._reactor, None)
+        if reactor is None:
+            raise ConchError("no Unix sockets here")
+        self.environment[b"SSH_AUTH_SOCK"] = os.fsencode(agent.listen(reactor))
+
     def openShell(self, proto: IProcessProtocol) -> None:
         """
         Run the shell, as a login shell: its name begins with C{-}.
@@ -206,7 +222,7 @@ def _account() -> tuple[str, str, str]:
     return entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh"
 
 
-@implementer(ISession)
+@implementer(ISession, ISessionAgent)
 class ProgramSession:
     """
     Runs programs that are protocols of this process.
@@ -237,6 +253,11 @@ class ProgramSession:
         @raise ConchError: always: there is no terminal.
         """
         raise ConchError("no terminals here")
+
+    def agentForwarded(self, agent: ForwardedAgent) -> None:
+        """
+        Programs reach it by C{openAgent} of their transport.
+        """
 
     def openShell(self, proto: IProcessProtocol) -> None:
         """

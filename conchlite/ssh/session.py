@@ -10,16 +10,18 @@ is a process protocol for the one and a transport for the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from conchlite.error import ConchError
+from conchlite.error import ConchError, MalformedMessage
 from conchlite.interfaces import (
     EnvironmentVariableNotPermitted,
     ISession,
+    ISessionAgent,
     ISessionEnvironment,
     ISessionSetEnv,
     ISessionSignal,
@@ -37,6 +39,9 @@ from conchlite.ssh.sessionprocess import wrapProtocol as wrapProtocol
 from conchlite.wire import connection
 from conchlite.wire.numbers import EXTENDED_DATA_STDERR
 from conchlite.wire.types import Reader
+
+if TYPE_CHECKING:
+    from conchlite.ssh.agentforwarding import ForwardedAgent
 
 # The requests that run something: one of them, once, in a session.
 _PROGRAM_REQUESTS = frozenset((b"shell", b"exec", b"subsystem"))
@@ -73,6 +78,7 @@ class SSHSession(SSHChannel):
     @ivar session: the avatar as an L{ISession}, from the first request on that
         needs it.
     @ivar client: what the program is connected to, or L{None}.
+    @ivar agent: the user's agent, if he lets the program use it.
     """
 
     name: Text = b"session"
@@ -84,6 +90,7 @@ class SSHSession(SSHChannel):
 
     session: ISession | None = None
     client: SSHSessionProcessProtocol | None = None
+    agent: ForwardedAgent | None = None
 
     _machineClass = _SessionMachine
     _programWanted = False
@@ -235,6 +242,24 @@ class SSHSession(SSHChannel):
         session.signalReceived(name.decode("ascii"))
         return True
 
+    def request_auth_agent_req_openssh_com(self, data: bytes) -> bool:
+        """
+        PROTOCOL.agent: what runs may use the user's agent, if the session
+        takes it.
+        """
+        if data:
+            raise MalformedMessage("a request to forward an agent with more than its name")
+        session: ISessionAgent | None = ISessionAgent(self._adapted(), None)
+        if session is None or self._programWanted:
+            return False
+        if self.agent is None:
+            from conchlite.ssh.agentforwarding import ForwardedAgent
+
+            forwarded = ForwardedAgent(self.conn)
+            session.agentForwarded(forwarded)
+            self.agent = forwarded
+        return True
+
     def dataReceived(self, data: bytes) -> None:
         """
         The user's data goes to the program.
@@ -279,6 +304,8 @@ class SSHSession(SSHChannel):
         """
         if self._givingUp is not None and self._givingUp.active():
             self._givingUp.cancel()
+        if self.agent is not None:
+            self.agent.close()
         try:
             if self.client is not None:
                 self.client.sessionClosed()

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import (
     IAddress,
@@ -31,10 +31,12 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from conchlite.error import AgentError
 from conchlite.wire import connection
 from conchlite.wire.numbers import EXTENDED_DATA_STDERR
 
 if TYPE_CHECKING:
+    from conchlite.ssh.agentclient import SSHAgentClient
     from conchlite.ssh.session import SSHSession
 
 #: The signals that RFC 4254 section 6.10 names.
@@ -131,6 +133,17 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
         self._exitSent = False
         self._producing = False
         self._isProcess = False
+
+    def openAgent(self) -> Deferred[SSHAgentClient]:
+        """
+        Connect a program of this process to the user's agent.
+
+        @return: a Deferred of the connection. It fails with L{AgentError} if
+            the user does not let programs use his agent.
+        """
+        if self.session.agent is None:
+            return fail(AgentError("the user does not forward his agent"))
+        return self.session.agent.openAgent()
 
     # As a process protocol.
 
