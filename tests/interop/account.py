@@ -23,7 +23,15 @@ _UID = 64999
 # no key below a directory that everybody may write to, and lshd no home there.
 HOME = Path("/home")
 
-_SCRIPT = 'mount --bind "$1/home" /home && mount --bind "$1/passwd" /etc/passwd && shift && exec "$@"'
+# What there is in the server's directory takes the place of the machine's.
+_SCRIPT = """\
+for place in /home /etc/passwd /etc/shadow /etc/pam.d /etc/ssh; do
+    mine="$1/$(basename $place)"
+    [ ! -e "$mine" ] || mount --bind "$mine" $place || exit
+done
+shift
+exec "$@"
+"""
 
 
 def accountKeys() -> str:
@@ -67,6 +75,7 @@ def withAccount(directory: Path, arguments: Sequence[str]) -> list[str]:
     """
     The command that runs another one where the account is.
 
-    @param directory: what L{makeAccount} was given.
+    @param directory: what L{makeAccount} was given. There may be a C{shadow}, a
+        C{pam.d} and an C{ssh} in it, too.
     """
     return [program("unshare"), "--mount", "/bin/sh", "-c", _SCRIPT, "sh", str(directory), *arguments]

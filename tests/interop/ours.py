@@ -344,10 +344,11 @@ class Server:
     Our server.
 
     @ivar port: where it listens.
+    @ivar factory: its factory.
     @ivar transports: its connections, those that have ended included.
     """
 
-    def __init__(self, reactor, algorithms: AlgorithmSet, checkers, openSession, attributes) -> None:
+    def __init__(self, reactor, algorithms: AlgorithmSet, checkers, openSession, keys, attributes) -> None:
         self.transports: list[_ServerTransport] = []
         self._ends: dict[_ServerTransport, Deferred[None]] = {}
 
@@ -361,9 +362,9 @@ class Server:
 
         for name, value in attributes.items():
             setattr(Transport, name, value)
-        factory = SSHFactory()
+        factory = self.factory = SSHFactory()
         factory.protocol = Transport
-        factory.privateKeys = {**hostKeys(), **rareHostKeys()}
+        factory.privateKeys = {**hostKeys(), **rareHostKeys(), **keys}
         factory.portal = Portal(_Realm(openSession), checkers)
         self._listener = reactor.listenTCP(0, factory, interface=LOCALHOST)
         self.port = self._listener.getHost().port
@@ -376,6 +377,7 @@ class Server:
         algorithms: AlgorithmSet = SERVER_DEFAULT,
         checkers: Sequence[ICredentialsChecker] | None = None,
         openSession: Callable[[], object] | None = None,
+        keys: Mapping[bytes, Key] = {},
         **attributes: object,
     ) -> Server:
         """
@@ -385,17 +387,18 @@ class Server:
             L{userKeys}, as C{alice}.
         @param openSession: what runs in a session: by default C{cat}, in this
             process.
+        @param keys: host keys that take the place of L{hostKeys}.
         @param attributes: other attributes that the transports get.
         """
         if checkers is None:
-            keys = [*userKeys().values(), *rareUserKeys().values()]
-            checkers = [SSHPublicKeyChecker(InMemorySSHKeyDB({"alice": keys}))]
+            users = [*userKeys().values(), *rareUserKeys().values()]
+            checkers = [SSHPublicKeyChecker(InMemorySSHKeyDB({"alice": users}))]
         if openSession is None:
 
             def openSession():
                 return ProgramSession({b"cat": Cat})
 
-        server = cls(reactor, algorithms, checkers, openSession, attributes)
+        server = cls(reactor, algorithms, checkers, openSession, keys, attributes)
         test.addCleanup(server.stop)
         return server
 

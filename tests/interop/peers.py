@@ -503,6 +503,16 @@ class SSH:
         """
         Run a command on the server.
 
+        @param options: as L{command} takes them.
+        """
+        path, *arguments = self.command(command, key, user, **options)
+        given = {"HOME": str(self.directory), **environment}
+        return start(self._test, self._reactor, path, arguments, standardInput, given)
+
+    def command(self, command: str, key: Key | None = None, user: str = "alice", **options: str) -> list[str]:
+        """
+        What runs a command on the server.
+
         @param key: the user's private key; the Ed25519 one by default.
         @param options: options of ssh_config(5) that take the place of those
             it would have.
@@ -523,18 +533,10 @@ class SSH:
             "LogLevel": "ERROR",
             **options,
         }
-        arguments = ["-F", "none", "-T", "-p", str(self.port)]
+        arguments = [program("ssh"), "-F", "none", "-T", "-p", str(self.port)]
         for name, value in given.items():
             arguments += ["-o", f"{name}={value}"]
-        arguments += [f"{user}@{LOCALHOST}", command]
-        return start(
-            self._test,
-            self._reactor,
-            program("ssh"),
-            arguments,
-            standardInput,
-            {"HOME": str(self.directory), **environment},
-        )
+        return [*arguments, f"{user}@{LOCALHOST}", command]
 
     def run(self, command: str, standardInput: bytes = b"", **options) -> Deferred[Finished]:
         """

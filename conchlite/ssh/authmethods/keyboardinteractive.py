@@ -68,12 +68,18 @@ class KeyboardInteractiveClient(ClientMethod):
         super().__init__(client, record)
         self.step = Step.IDLE
         self._attempts = 0
+        self._accepted = 0
         self._rounds = 0
         self._transcript: _Transcript = ()
         self._refused: set[_Transcript] = set()
 
     async def attempt(self) -> bool:
-        if self.step is Step.STARTED:
+        accepted = self.record.authenticatedWith.count(self.name)
+        if accepted > self._accepted:
+            # The same again may be what the server wants as another part.
+            self._accepted = accepted
+            self._attempts = 0
+        elif self.step is Step.STARTED:
             if not self._transcript:
                 # The server has nothing to ask.
                 return False

@@ -208,6 +208,19 @@ class ClientTests(ClientMixin, SynchronousTestCase):
         self.assertEqual(self.client.answers, [["d"]])
         self.assertGaveUp()
 
+    def test_twice(self):
+        """
+        A server may want it twice, as two parts, and the same answers again.
+        """
+        self.begin(Answering(["a"], ["a"], ["a"]))
+        self.assertAnswered(self.asked(PASSWORD), b"a")
+        self.refuse(METHOD, partial=True)
+        self.assertEqual(self.requests(), [(METHOD, NS("") + NS(""))])
+        self.assertAnswered(self.asked(PASSWORD), b"a")
+        self.again()
+        self.assertDeclined(self.asked(PASSWORD))
+        self.assertGaveUp()
+
     def test_nobodyToAsk(self):
         """
         A program that has neither answers nor passwords does not begin.
