@@ -266,6 +266,32 @@ class IHostBased(ICredentials):
     address: object = Attribute("Where the connection comes from, an L{IAddress}.")
 
 
+class IHostBasedDB(Interface):
+    """
+    Knows which machines are to be believed, and about whom.
+    """
+
+    def getHostKeys(clientHost: bytes) -> object:
+        """
+        The host keys of a machine.
+
+        @param clientHost: its name, in lower case, without a dot at its end.
+        @return: an iterable of public L{conchlite.ssh.keys.Key}, or a Deferred
+            of one; empty for a machine that nobody knows.
+        """
+
+    def mayLogIn(username: bytes, clientHost: bytes, clientUser: bytes) -> object:
+        """
+        Whether a user of a machine may be a user here.
+
+        @param username: who he wants to be.
+        @param clientHost: as for L{getHostKeys}.
+        @param clientUser: who he is there.
+        @return: true, or false, or a Deferred of one of them; what is not
+            C{True} refuses.
+        """
+
+
 class IUserNameOnly(ICredentials):
     """
     A name, and nothing to prove it: the method C{none}. A server lets users in

@@ -29,6 +29,7 @@ FLOORS = {
     "conchlite.ssh": 4,
     "conchlite.client": 5,
     "conchlite.checkers": 5,
+    "conchlite.hostbased": 5,
     "conchlite.gssapicheckers": 5,
     "conchlite.keyoptions": 5,
     "conchlite.authorizedkeys": 5,
