@@ -20,6 +20,9 @@ from conchlite.sansio.attempts import Answer, Attempt
 _TOO_MANY = "too many authentication failures"
 
 
+_ROOT = "many servers forbid root to log in, whatever is tried (PermitRootLogin)"
+
+
 @dataclass(frozen=True)
 class AuthenticationReport:
     """
@@ -82,10 +85,7 @@ class AuthenticationReport:
             self._nothingElse,
             self._allRefused,
         )
-        said = next(filter(None, (rule() for rule in rules)), "the server accepted nothing that was tried")
-        if self.user == "root" and not self.authenticatedWith:
-            said += "; many servers forbid root to log in, whatever is tried"
-        return said
+        return next(filter(None, (rule() for rule in rules)), "the server accepted nothing that was tried")
 
     def _keys(self, *answers: Answer) -> list[Attempt]:
         return [
@@ -162,6 +162,9 @@ class AuthenticationReport:
             return judged
         if key.keyType.startswith(b"sk-"):
             return "the server may want a touch or a PIN with it"
+        if self.user == "root":
+            # OpenSSH's sshd looks at PermitRootLogin last of all.
+            return _ROOT
         return "the private key may not be that of the public one, or what the server allows it excludes this"
 
     def _signatureMissing(self) -> str:
@@ -238,6 +241,8 @@ class AuthenticationReport:
             if attempt.answer is Answer.REFUSED and attempt.method not in (b"publickey", b"password")
         }
         said += [f"{safe(name)} was refused" for name in sorted(others)]
+        if said and self.user == "root" and not self.authenticatedWith:
+            said.append(_ROOT)
         return "; ".join(said)
 
 

@@ -136,6 +136,7 @@ class CauseTests(SynchronousTestCase):
 
     def test_root(self):
         self.assertIn("forbid root", self.cause(key(), user="root"))
+        self.assertIn("forbid root", self.cause(key(continued=True), user="root"))
         self.assertNotIn("forbid root", self.cause(key()))
 
     def test_nothingKnown(self):
