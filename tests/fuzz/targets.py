@@ -29,6 +29,7 @@ from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_chan
 from conchlite.wire import connection, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packUInt32
+from tests.fuzz.logins import loginClient, loginServer
 from tests.sansio.pairs import End, clearPacket
 from tests.ssh.channels import Recorder, joined, openPair
 
@@ -331,6 +332,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "extinfo": parseExtensions,
     "kex": functools.partial(parse, _declared(kex, Structure)),
     "userauth": functools.partial(parse, _declared(userauth, Structure)),
+    "login-client": loginClient,
+    "login-server": loginServer,
     "connection": functools.partial(parse, _declared(connection, Structure)),
     "data": parseByHand,
     "channels": converse,
