@@ -70,9 +70,10 @@ def _matches(password: bytes, hashed: str) -> bool:
 
 
 def _fits(password: bytes) -> bool:
-    # What is longer than this costs more to hash than it can be worth; and
-    # what is empty some directories take for an anonymous login.
-    return 0 < len(password) <= MAXIMUM_PASSWORD_SIZE
+    # What is longer than this costs more to hash than it can be worth, and
+    # what is empty some directories take for an anonymous login. A NUL ends a
+    # text for PAM and crypt(3); and to scrypt one at the end is not there.
+    return 0 < len(password) <= MAXIMUM_PASSWORD_SIZE and b"\0" not in password
 
 
 @implementer(ICredentialsChecker)
@@ -107,7 +108,7 @@ class InMemoryPasswordDatabase:
 
     async def _check(self, username: bytes, password: bytes) -> bytes:
         if not _fits(password):
-            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         known = self._hashes.get(username)
         if known is None:
             known = self._hashes.get(username.decode("utf-8", "replace"))
@@ -158,9 +159,8 @@ class PAMChecker:
             password = asBytes(answer)
         else:
             password = asBytes(credentials.password)
-        # PAM takes texts that end with a NUL.
-        if not _fits(password) or b"\0" in password + username:
-            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+        if not _fits(password) or b"\0" in username:
+            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         if not await self._run(self._ask, username, password):
             raise UnauthorizedLogin("PAM says no")
         return username
@@ -221,8 +221,8 @@ class UNIXPasswordDatabase:
     async def _check(self, username: bytes, password: bytes) -> bytes:
         # Nothing reaches crypt(3) whose length was not looked at: of some, a
         # long password was read as a hash.
-        if not _fits(password) or b"\0" in password:
-            raise UnauthorizedLogin(f"a password of {len(password)} bytes")
+        if not _fits(password):
+            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         hashed = self._hashOf(username)
         text = password.decode("utf-8", "surrogateescape")
         made = await self._run(self._crypt or _crypt(), text, hashed or self._nobodys)

@@ -4,22 +4,28 @@ Tests for L{conchlite.checkers}.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ISSHPrivateKey, SSHPrivateKey
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword, SSHPrivateKey, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
 from twisted.cred.portal import Portal
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
-from conchlite.error import ValidPublicKey
+from conchlite.authorizedkeys import parseAuthorizedKey, parseAuthorizedPrincipal
+from conchlite.checkers import InMemorySSHKeyDB, RevokedKeys, SSHProtocolChecker, SSHPublicKeyChecker
+from conchlite.error import NotEnoughAuthentication, ValidPublicKey
 from conchlite.interfaces import IAuthorizedKeysDB, IConchUser
+from conchlite.ssh.certificates import HOST, USER, signCertificate
 from conchlite.ssh.common import NS
+from conchlite.ssh.factors import Login
 from conchlite.ssh.keys import Key
+from conchlite.ssh.permissions import Permissions
 from tests.ssh import howtokeys
-from tests.ssh.authlink import FakeRealm, ed25519, rsa
+from tests.ssh.authlink import FakeRealm, ed25519, knows, rsa
 
 
 class InMemorySSHKeyDBTests(SynchronousTestCase):
@@ -174,3 +180,288 @@ class SSHPublicKeyCheckerTests(SynchronousTestCase):
         portal = Portal(realm, [self.checker])
         self.successResultOf(portal.login(credentials(ed25519(1)), None, IConchUser))
         self.assertEqual(realm.events, [("in", b"user")])
+
+
+NOW = 1_700_000_000
+
+
+def certificateOf(key, authority, **fields):
+    given = {
+        "kind": USER,
+        "keyID": "id",
+        "principals": ["user"],
+        "validAfter": NOW - 10,
+        "validBefore": NOW + 10,
+        **fields,
+    }
+    return signCertificate(authority, key, **given)
+
+
+class Judged(SynchronousTestCase):
+    """
+    What L{SSHPublicKeyChecker} says to lines with options, and to certificates.
+    """
+
+    address = "192.0.2.1"
+
+    def ask(self, key, *lines, username=b"user", **arguments):
+        entries = [parseAuthorizedKey(line, f"line {number}") for number, line in enumerate(lines, 1)]
+        db = InMemorySSHKeyDB({b"user": entries})
+        self.checker = SSHPublicKeyChecker(db, seconds=lambda: NOW, **arguments)
+        asked = credentials(key, username=username)
+        asked.login = Login(username, self.address)
+        return self.checker.requestAvatarId(asked)
+
+    def granted(self, *arguments, **named):
+        return self.successResultOf(self.ask(*arguments, **named)).permissions
+
+    def refused(self, *arguments, **named):
+        return str(self.failureResultOf(self.ask(*arguments, **named), UnauthorizedLogin).value)
+
+
+def lineFor(key, options=b""):
+    return options + b" " + key.public().plain().toString("openssh")
+
+
+class LineTests(Judged):
+    """
+    Lines of C{authorized_keys}.
+    """
+
+    def test_options(self):
+        """
+        The checker's answer carries what a line leaves to the user.
+        """
+        permissions = self.granted(ed25519(1), lineFor(ed25519(1), b'restrict,pty,command="date"'))
+        self.assertEqual((permissions.command, permissions.pty), (b"date", True))
+        self.assertFalse(permissions.portForwarding)
+
+    def test_from(self):
+        """
+        From elsewhere, or from nobody knows where, the line lets nobody in.
+        """
+        line = lineFor(ed25519(1), b'from="192.0.2.0/24"')
+        self.granted(ed25519(1), line)
+        for self.address in ("198.51.100.1", None):
+            self.assertIn("line 1 is not for logins from", self.refused(ed25519(1), line))
+
+    def test_expired(self):
+        self.granted(ed25519(1), lineFor(ed25519(1), b'expiry-time="20231114221320Z"'))
+        why = self.refused(ed25519(1), lineFor(ed25519(1), b'expiry-time="20231114221319Z"'))
+        self.assertEqual(why, "line 1 has expired")
+
+    def test_secondLine(self):
+        """
+        A line that lets nobody in leaves the next one of its key.
+        """
+        lines = [
+            lineFor(ed25519(1), b'from="198.51.100.1",command="first"'),
+            lineFor(ed25519(1), b'command="second"'),
+            lineFor(ed25519(1)),
+        ]
+        self.assertEqual(self.granted(ed25519(1), *lines).command, b"second")
+
+    def test_environment(self):
+        """
+        Variables of a line are there only if the program wants it.
+        """
+        line = lineFor(ed25519(1), b'environment="LD_PRELOAD=x"')
+        self.assertEqual(self.granted(ed25519(1), line).environment, {})
+        self.patch(SSHPublicKeyChecker, "permitUserEnvironment", True)
+        self.assertEqual(self.granted(ed25519(1), line).environment, {b"LD_PRELOAD": b"x"})
+
+    def test_authority(self):
+        """
+        An authority is no key to log in with, nor a key an authority.
+        """
+        self.refused(ed25519(1), lineFor(ed25519(1), b"cert-authority"))
+        self.refused(certificateOf(ed25519(1), ed25519(9)), lineFor(ed25519(9)))
+        self.refused(certificateOf(ed25519(1), ed25519(9)), lineFor(ed25519(1)))
+
+    def test_query(self):
+        """
+        A key that would be refused is not asked for.
+        """
+        db = InMemorySSHKeyDB({b"user": [parseAuthorizedKey(lineFor(ed25519(1), b'from="10.0.0.1"'))]})
+        asked = SSHPrivateKey(b"user", b"ssh-ed25519", ed25519(1).blob(), None, None)
+        self.failureResultOf(SSHPublicKeyChecker(db).requestAvatarId(asked), UnauthorizedLogin)
+
+    def test_revoked(self):
+        """
+        Row 79: a revoked key is refused, whatever lines say, and its
+        certificates, and those that it has signed.
+        """
+        for key, authority in ((ed25519(1), ed25519(9)), (ed25519(2), ed25519(1))):
+            shown = certificateOf(key, authority)
+            line = lineFor(authority, b"cert-authority")
+            self.granted(shown, line)
+            self.assertIn("revoked", self.refused(shown, line, revokedKeys=RevokedKeys([ed25519(1)])))
+        why = self.refused(ed25519(1), lineFor(ed25519(1)), revokedKeys=RevokedKeys([ed25519(1)]))
+        self.assertIn("revoked", why)
+
+
+class CertificateTests(Judged):
+    """
+    Certificates.
+    """
+
+    def test_permissions(self):
+        """
+        Row 78: what the options and extensions say, each alone.
+        """
+        line = lineFor(ed25519(9), b"cert-authority")
+        nothing = Permissions().restricted()
+        for options, extensions, permissions in (
+            ({}, {}, nothing),
+            ({}, {b"permit-pty": b""}, replace(nothing, pty=True)),
+            ({}, {b"permit-port-forwarding": b""}, replace(nothing, portForwarding=True)),
+            ({}, {b"permit-agent-forwarding": b""}, replace(nothing, agentForwarding=True)),
+            ({}, {b"permit-X11-forwarding": b""}, replace(nothing, x11Forwarding=True)),
+            ({}, {b"permit-user-rc": b""}, replace(nothing, userRC=True)),
+            ({}, {b"unknown@example.org": b""}, nothing),
+            ({b"force-command": b"date"}, {}, replace(nothing, command=b"date")),
+            ({b"verify-required": b""}, {}, replace(nothing, verificationRequired=True)),
+            ({b"source-address": b"192.0.2.0/24"}, {}, nothing),
+        ):
+            shown = certificateOf(ed25519(1), ed25519(9), criticalOptions=options, extensions=extensions)
+            self.assertEqual(self.granted(shown, line), permissions)
+
+    def test_refused(self):
+        """
+        Rows 75 to 78: each thing that is wrong with a certificate.
+        """
+        line = lineFor(ed25519(9), b"cert-authority")
+        for fields in (
+            {"validBefore": NOW},
+            {"validAfter": NOW + 1},
+            {"principals": ["other"]},
+            {"principals": ["user,other"]},
+            {"principals": ["*"]},
+            {"criticalOptions": {b"unknown@example.org": b""}},
+            {"criticalOptions": {b"source-address": b"198.51.100.0/24"}},
+            {"kind": HOST},
+        ):
+            self.refused(certificateOf(ed25519(1), ed25519(9), **fields), line)
+        self.refused(certificateOf(ed25519(1), ed25519(8)), line)
+
+    def test_principals(self):
+        """
+        Row 75: a list of names takes the place of the user's own.
+        """
+        line = lineFor(ed25519(9), b'cert-authority,principals="a,b"')
+        for names, good in ((["a"], True), (["x", "b"], True), (["user"], False), (["a,b"], False)):
+            shown = certificateOf(ed25519(1), ed25519(9), principals=names)
+            (self.granted if good else self.refused)(shown, line)
+
+    def test_commands(self):
+        """
+        Row 78: of two commands that differ none runs.
+        """
+        shown = certificateOf(ed25519(1), ed25519(9), criticalOptions={b"force-command": b"date"})
+        line = lineFor(ed25519(9), b'cert-authority,command="%s"')
+        self.assertEqual(self.granted(shown, line.replace(b"%s", b"date")).command, b"date")
+        self.assertIn("two commands", self.refused(shown, line.replace(b"%s", b"uname")))
+
+    def test_trusted(self):
+        """
+        An authority of the server's: for the user's own name, or for those of
+        a list, with their options.
+        """
+        shown = certificateOf(ed25519(1), ed25519(9))
+        self.granted(shown, trustedUserCAKeys=[ed25519(9).public()])
+        self.refused(shown, trustedUserCAKeys=[ed25519(8).public()])
+        self.refused(shown, username=b"root", trustedUserCAKeys=[ed25519(9).public()])
+
+        def principals(username):
+            return succeed(
+                {b"root": [b"user"], b"user": [parseAuthorizedPrincipal(b"no-pty deploy")]}[username]
+            )
+
+        arguments = {"trustedUserCAKeys": [ed25519(9).public()], "authorizedPrincipals": principals}
+        self.assertTrue(self.granted(shown, username=b"root", **arguments).pty)
+        self.refused(shown, **arguments)
+        deployer = certificateOf(ed25519(1), ed25519(9), principals=["deploy"])
+        self.assertFalse(self.granted(deployer, **arguments).pty)
+
+
+class SSHProtocolCheckerTests(SynchronousTestCase):
+    """
+    L{SSHProtocolChecker}.
+    """
+
+    def setUp(self):
+        class Both(SSHProtocolChecker):
+            def areDone(self, avatarId):
+                return len(self.successfulCredentials[avatarId]) > 1
+
+        self.checker = Both()
+        self.checker.registerChecker(
+            SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [ed25519(1), ed25519(2)]}))
+        )
+        self.checker.registerChecker(knows(user="a"), IUsernamePassword)
+        self.login = Login(b"user", None)
+
+    def ask(self, asked, login=None):
+        asked.login = login or self.login
+        return self.checker.requestAvatarId(asked)
+
+    def test_interfaces(self):
+        self.assertTrue(verifyObject(ICredentialsChecker, self.checker))
+        self.assertEqual(self.checker.credentialInterfaces, [ISSHPrivateKey, IUsernamePassword])
+
+    def test_two(self):
+        """
+        The user is in when it is enough, with all that he has proved.
+        """
+        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
+        who = self.successResultOf(self.ask(UsernamePassword(b"user", b"a")))
+        self.assertEqual((who, len(who.factors)), (b"user", 2))
+
+    def test_sameKey(self):
+        """
+        Row 58: one key is one key.
+        """
+        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
+        self.failureResultOf(self.ask(credentials(ed25519(1))), UnauthorizedLogin)
+        self.successResultOf(self.ask(credentials(ed25519(2))))
+
+    def test_otherConnection(self):
+        """
+        What somebody has proved on one connection is nothing on another, nor
+        without one.
+        """
+        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
+        password = UsernamePassword(b"user", b"a")
+        self.failureResultOf(self.ask(password, Login(b"user", None)), NotEnoughAuthentication)
+        self.failureResultOf(
+            self.checker.requestAvatarId(UsernamePassword(b"user", b"a")), NotEnoughAuthentication
+        )
+
+    def test_query(self):
+        """
+        A key that is only shown is no factor.
+        """
+        shown = SSHPrivateKey(b"user", b"ssh-ed25519", ed25519(1).blob(), None, None)
+        self.failureResultOf(self.ask(shown), ValidPublicKey)
+        self.failureResultOf(self.ask(UsernamePassword(b"user", b"a")), NotEnoughAuthentication)
+
+    def test_restrictions(self):
+        """
+        Row 59: what the first factor takes away stays away.
+        """
+        entry = parseAuthorizedKey(lineFor(ed25519(1), b'command="date"'))
+        self.checker.registerChecker(SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [entry]})))
+        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
+        who = self.successResultOf(self.ask(UsernamePassword(b"user", b"a")))
+        self.assertEqual(who.permissions.command, b"date")
+
+    def test_one(self):
+        """
+        As it stands, one is enough; and what nobody checks is refused.
+        """
+        checker = SSHProtocolChecker()
+        self.failureResultOf(checker.requestAvatarId(credentials(ed25519(1))), UnhandledCredentials)
+        checker.registerChecker(knows(user="a"))
+        self.assertEqual(
+            self.successResultOf(checker.requestAvatarId(UsernamePassword(b"user", b"a"))), b"user"
+        )
