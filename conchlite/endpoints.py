@@ -24,8 +24,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from conchlite.algorithms.catalogue import AlgorithmSet
+from conchlite.client.hostkeys import KnownHosts
 from conchlite.client.knownhosts import UserInterface
-from conchlite.client.login import IClientReactor, KnownHosts, Login
+from conchlite.client.login import IClientReactor, Login
 from conchlite.error import ChannelClosed, ConnectionEnded, UsageError, safe
 from conchlite.sansio.channels import RemoteChannel
 from conchlite.ssh.channel import SSHChannel
@@ -336,7 +337,9 @@ class SSHCommandClientEndpoint:
             are offered.
         @param password: the password, for a server that accepts none of the
             keys.
-        @param agentEndpoint: must be L{None}: conchlite asks no agent.
+        @param agentEndpoint: leads to the user's agent, whose keys are offered
+            behind C{keys}: for the usual one C{UNIXClientEndpoint(reactor,
+            os.environ["SSH_AUTH_SOCK"])}.
         @param knownHosts: a file of known hosts, or its path. By default
             C{~/.ssh/known_hosts} and C{/etc/ssh/ssh_known_hosts}.
         @param ui: whom to ask about a host that is not known; what is accepted
@@ -346,12 +349,30 @@ class SSHCommandClientEndpoint:
         @param algorithms: what is offered to the server, such as
             L{conchlite.algorithms.catalogue.LEGACY} for an old one; by default
             what every client offers.
-        @raise UsageError: there is an C{agentEndpoint}, or one of C{keys} is no
-            private key.
+        @raise UsageError: one of C{keys} is no private key.
         """
-        if agentEndpoint is not None:
-            raise UsageError("agentEndpoint: conchlite asks no agent; pass private keys as keys")
-        given = Login(reactor, username, hostname, port, keys or (), password, knownHosts, ui, algorithms)
+        given = Login(
+            reactor,
+            username,
+            hostname,
+            port,
+            keys or (),
+            password,
+            knownHosts,
+            ui,
+            algorithms,
+            agent=agentEndpoint,
+        )
+        return cls.withLogin(given, command)
+
+    @classmethod
+    def withLogin(cls, given: Login, command: Text) -> SSHCommandClientEndpoint:
+        """
+        As L{newConnection}, for whoever has more to say about the login.
+
+        @param given: who logs in where, and how.
+        @param command: the command, as the user's shell there will read it.
+        """
 
         async def login() -> _LoggedIn:
             connection = await given.connect()

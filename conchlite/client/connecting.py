@@ -5,10 +5,10 @@ From a host's name to a connection that is logged in.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, IStreamClientEndpoint
@@ -17,14 +17,17 @@ from twisted.python.failure import Failure
 
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.hostkeys import HostKeyPolicy
-from conchlite.error import CannotConnect, ConchError, safe
+from conchlite.client.policies import Policy
+from conchlite.client.rotation import Rotation
+from conchlite.error import CannotConnect, ConchError, HostKeyRejected, safe
 from conchlite.ssh.connection import SSHConnection
+from conchlite.ssh.hostkeyproof import ANNOUNCEMENT
 from conchlite.ssh.transport import SSHClientTransport
 from conchlite.ssh.userauth import SSHUserAuthClient
 from conchlite.wire import numbers
 
 if TYPE_CHECKING:
-    from conchlite.ssh.keys import Fingerprint
+    from conchlite.ssh.keys import Fingerprint, Key
 
 _T = TypeVar("_T")
 
@@ -37,12 +40,38 @@ class ClientTransport(SSHClientTransport):
     """
 
     connecting: Connecting
+    _verdict: Deferred[object] | None = None
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: Fingerprint) -> Deferred[object]:
         """
         Ask the policy, and nobody else.
         """
-        return execute(self.connecting.verify, hostKey)
+        address = getattr(self.getPeer().address, "host", None)
+        self._verdict = verdict = self.connecting.verify(hostKey, address)
+        return verdict.addErrback(self._ebUnanswered)
+
+    def _ebUnanswered(self, failure: Failure) -> Failure:
+        if failure.check(CancelledError):
+            raise HostKeyRejected("the connection ended before the host key was accepted")
+        return failure
+
+    def globalRequestMethod(self, requestName: bytes) -> Callable[[bytes], object] | None:
+        """
+        Announced host keys are of interest where the policy learns them, or
+        a subclass has a use for them.
+        """
+        ours = type(self).hostKeysReceived is ClientTransport.hostKeysReceived
+        if requestName == ANNOUNCEMENT and ours and self.connecting.rotation is None:
+            return None
+        return super().globalRequestMethod(requestName)
+
+    def hostKeysReceived(self, keys: Sequence[Key]) -> object:
+        """
+        Let the policy learn them.
+        """
+        if self.connecting.rotation is not None:
+            self.connecting.rotation.received(keys, self.supportedPublicKeys)
+        return None
 
     def connectionSecure(self) -> None:
         """
@@ -55,6 +84,9 @@ class ClientTransport(SSHClientTransport):
         Tell who waits for it.
         """
         super().connectionLost(reason)
+        if self._verdict is not None:
+            # Nobody waits for the answer any more.
+            self._verdict.cancel()
         self.connecting.lost(self)
 
 
@@ -99,6 +131,7 @@ class _TransportFactory(Factory):
         transport.factory = self
         transport.connecting = self.connecting
         transport.clock = self.connecting.clock
+        transport.loginTimeout = self.connecting.loginTimeout
         if self.connecting.algorithms is not None:
             transport.algorithms = self.connecting.algorithms
         transport.supportedPublicKeys = self._hostKeyAlgorithms
@@ -111,12 +144,19 @@ class Connecting:
 
     @ivar clock: what the timers run on.
     @ivar algorithms: what is offered; L{None} for the default.
+    @ivar loginTimeout: how many seconds the server has from the connection to
+        the end of the login, the time included that people take to answer; 0
+        for no limit.
     @ivar transport: the transport, when there is one.
     @ivar userAuth: the service that logs in, when there is one.
+    @ivar rotation: what learns the server's other host keys, if any are to be
+        learned.
     """
 
+    rotation: Rotation | None = None
     makeTransport: Callable[[], ClientTransport] = ClientTransport
     algorithms: AlgorithmSet | None = None
+    loginTimeout: float = 0
 
     def __init__(
         self,
@@ -161,8 +201,11 @@ class Connecting:
         """
         result: Deferred[ClientConnection] = Deferred(self._cancelled)
         self._result = result
-        offered = self.algorithms
-        signatures = ClientTransport.supportedPublicKeys if offered is None else offered.signatures
+        # What a transport offers is for it to say: this one is only asked.
+        asked = self.makeTransport()
+        if self.algorithms is not None:
+            asked.algorithms = self.algorithms
+        signatures = asked.supportedPublicKeys
         try:
             algorithms = self._hostKeys.order(self._host, self._port, signatures)
         except ConchError:
@@ -206,13 +249,35 @@ class Connecting:
         if self._timeout is not None and self._timeout.active():
             self._timeout.cancel()
 
-    def verify(self, hostKey: bytes) -> bool:
+    def verify(self, hostKey: bytes, address: str | None = None) -> Deferred[object]:
         """
         The verdict on the server's host key.
 
-        @raise HostKeyRejected: it is not the one that is known.
+        @param address: where the connection goes to.
+        @return: fires with True; fails with L{HostKeyRejected} where the key
+            is not the one that is known, and with what the policy fails with.
+            Cancelling it takes a question back.
         """
-        self._hostKeys.verify(self._host, self._port, hostKey)
+        verdict: Deferred[object] = maybeDeferred(self._ask, hostKey, address)
+        return verdict.addCallback(self._cbVerified, hostKey)
+
+    def _ask(self, hostKey: bytes, address: str | None) -> object:
+        answer = self._hostKeys.verify(self._host, self._port, hostKey, address)
+        if isinstance(answer, Deferred):
+            if not answer.called:
+                # The server has proved who it is; how long a person takes is
+                # no matter of the network.
+                self._stopTimeout()
+            return answer
+        # A policy that says nothing, and does not refuse, agrees; from a
+        # Deferred that means that something was forgotten.
+        return True if answer is None else answer
+
+    def _cbVerified(self, verdict: object, hostKey: bytes) -> bool:
+        if verdict is not True:
+            raise HostKeyRejected(f"the policy for host keys answered {verdict!r}, not True")
+        if isinstance(self._hostKeys, Policy):
+            self.rotation = self._hostKeys.rotation(self._host, self._port, hostKey)
         return True
 
     def secured(self, transport: ClientTransport) -> None:

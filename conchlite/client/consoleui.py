@@ -10,6 +10,8 @@ from typing import IO, Protocol
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from conchlite.client.terminal import Terminal
+
 
 class UserInterface(Protocol):
     """
@@ -66,3 +68,38 @@ class ConsoleUI:
         except OSError:
             # Without a terminal there is nobody to warn.
             pass
+
+
+class TerminalUI:
+    """
+    Asks on a terminal, and the reactor runs meanwhile.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        """
+        @param terminal: where to ask.
+        """
+        self._terminal = terminal
+        self._warnings = ""
+
+    def prompt(self, text: bytes) -> Deferred[bool]:
+        """
+        @return: fires with True for C{yes}, and with False for C{no}; fails
+            with L{NoAnswer} where nobody answers. Cancelling it takes the
+            question back.
+        """
+        warnings, self._warnings = self._warnings, ""
+        return Deferred.fromCoroutine(self._prompt(warnings + text.decode("utf-8", "replace")))
+
+    async def _prompt(self, text: str) -> bool:
+        while True:
+            answer = (await self._terminal.ask(text, echo=True)).strip().lower()
+            if answer in (b"yes", b"no"):
+                return answer == b"yes"
+            text = "Please type yes or no: "
+
+    def warn(self, text: bytes) -> None:
+        """
+        Print C{text} with the next question.
+        """
+        self._warnings += text.decode("utf-8", "replace")

@@ -1,10 +1,21 @@
 """
-The verdict on a server's host key.
+What is known of a server's host key: the one judgement that every policy
+starts from.
 
-With known hosts files, a key that no file has for the host is refused, and so
-is one that differs from what a file has: nobody is asked, and nothing is
-learned. Each refusal names the key's fingerprint, the file and the line, and
-the command that sets it right.
+What known hosts files say is read as ssh(1) reads it, all files together:
+
+  - a key that a C{@revoked} line has is refused, whatever else is said of it,
+    be it the server's own, that in its certificate, or its authority's;
+  - a certificate is good if a C{@cert-authority} line has its authority, and
+    L{conchlite.ssh.certificates} finds nothing wrong; else it is no more than
+    the key in it;
+  - a key that a line has for the host is good;
+  - where lines have other keys of its type for the host, it has changed, and
+    that is refused;
+  - else the server is unknown, and the policy is asked.
+
+A server on another port than 22 is looked for as C{[host]:port}, and, where
+nothing has that, as C{host}.
 """
 
 from __future__ import annotations
@@ -12,20 +23,68 @@ from __future__ import annotations
 import binascii
 import os
 import shlex
-from collections.abc import Sequence
-from hmac import compare_digest
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from twisted.python.filepath import FilePath
 
-from conchlite.algorithms.catalogue import keyTypeOfSignature
-from conchlite.client.hostentries import REVOKED, fingerprint, hostPattern, keyTypeOf
+from conchlite.algorithms import catalogue
+from conchlite.client.hostentries import (
+    CERT_AUTHORITY,
+    REVOKED,
+    Entry,
+    fingerprint,
+    hostPattern,
+    keyTypeOf,
+)
 from conchlite.client.knownhosts import KnownHostsFile
-from conchlite.error import HostKeyChanged, HostKeyRejected, HostKeyUnknown, safe
+from conchlite.error import (
+    BadKeyError,
+    CertificateRejected,
+    HostKeyChanged,
+    HostKeyRejected,
+    HostKeyUnknown,
+    MalformedMessage,
+    safe,
+)
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.publickeys.certificates import Certificate
 
 #: Where OpenSSH's own client looks: the user's file and the machine's.
 DEFAULT_PATHS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
+
+#: What may be given as known hosts: a file, its path, several of either, or
+#: L{None} for the usual files.
+KnownHosts: TypeAlias = (
+    KnownHostsFile
+    | FilePath[str]
+    | FilePath[bytes]
+    | str
+    | bytes
+    | Sequence[KnownHostsFile | FilePath[str] | FilePath[bytes] | str | bytes]
+    | None
+)
+
+
+def knownHostsFiles(knownHosts: KnownHosts) -> tuple[KnownHostsFile, ...]:
+    """
+    The files that are meant. In a path, C{~} is the user's home; a file that
+    does not exist knows no host.
+    """
+    if knownHosts is None:
+        knownHosts = DEFAULT_PATHS
+    if isinstance(knownHosts, KnownHostsFile | FilePath | str | bytes):
+        knownHosts = (knownHosts,)
+    return tuple(
+        given if isinstance(given, KnownHostsFile) else KnownHostsFile.fromPath(_filePath(given))
+        for given in knownHosts
+    )
+
+
+def _filePath(path: FilePath[str] | FilePath[bytes] | str | bytes) -> FilePath[str]:
+    return FilePath(os.path.expanduser(os.fsdecode(path.path if isinstance(path, FilePath) else path)))
 
 
 class HostKeyPolicy(Protocol):
@@ -33,11 +92,15 @@ class HostKeyPolicy(Protocol):
     Whom a client trusts.
     """
 
-    def verify(self, host: str, port: int, hostKey: bytes) -> None:
+    def verify(self, host: str, port: int, hostKey: bytes, address: str | None = None) -> object:
         """
-        Return where the server is the one that is meant.
+        Return where the server is the one that is meant, or a Deferred that
+        fires with True when that is found out; what else it fires with is no.
 
-        @param hostKey: the key's blob, of which the server has proved that it is its own.
+        @param host: the server, as the user names it.
+        @param hostKey: the key's blob, or its certificate's, of which the
+            server has proved that it is its own.
+        @param address: where the connection goes to, if that is known.
         @raise HostKeyRejected: it is not.
         """
 
@@ -47,138 +110,273 @@ class HostKeyPolicy(Protocol):
         """
 
 
-class PinnedFingerprint:
+class Line(NamedTuple):
     """
-    Trusts the one key that has this fingerprint.
+    An entry, and where it stands.
 
-    @ivar verified: whether a server has shown it.
+    @ivar file: the file.
+    @ivar number: the line, from 1; 0 for one that was not saved yet.
+    @ivar entry: what it says.
     """
 
-    def __init__(self, sha256: str) -> None:
-        """
-        @param sha256: the fingerprint as ssh(1) shows it: C{SHA256:} and base64.
-        """
-        self._sha256 = sha256
-        self.verified = False
+    file: KnownHostsFile
+    number: int
+    entry: Entry
 
-    def verify(self, host: str, port: int, hostKey: bytes) -> None:
-        """
-        Return where the key has the fingerprint.
-
-        @raise HostKeyRejected: it has another one.
-        """
-        offered = fingerprint(hostKey)
-        if not compare_digest(offered, self._sha256):
-            raise HostKeyRejected(
-                f"the host key of {safe(hostPattern(host, port))} has the fingerprint {offered}, "
-                f"and not {self._sha256}"
-            )
-        self.verified = True
-
-    def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
-        """
-        As they are: of what type the key is, a fingerprint does not tell.
-        """
-        return list(algorithms)
+    def __str__(self) -> str:
+        return f"{self.file.path}, line {self.number}"
 
 
-class HostKeys:
+@dataclass(frozen=True)
+class ServerKey:
+    """
+    A server, and the key that it has shown: what is judged.
+
+    @ivar host: the server, as the user names it.
+    @ivar port: its port.
+    @ivar name: the same as known hosts name it, C{host} or C{[host]:port}.
+    @ivar blob: the key; that in the certificate, if the server has shown one.
+    @ivar certificate: the certificate, or L{None}.
+    @ivar address: where the connection goes to, if that is known.
+    @ivar alias: whether C{host} is a name that only the known hosts have.
+    """
+
+    host: str
+    port: int
+    name: bytes
+    blob: bytes
+    certificate: Certificate | None
+    address: str | None = None
+    alias: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        The key's fingerprint, as OpenSSH prints it.
+        """
+        return fingerprint(self.blob)
+
+    @property
+    def keyType(self) -> bytes:
+        """
+        The key's type, without a certificate.
+        """
+        return keyTypeOf(self.blob)
+
+    @property
+    def picture(self) -> str:
+        """
+        The fingerprint as a picture, which is easier to compare than to read:
+        several lines, or nothing for a type of key that is not known here.
+        """
+        from conchlite.ssh.randomart import randomart
+
+        try:
+            return randomart(self.blob)
+        except (MalformedMessage, BadKeyError):
+            return ""
+
+    def described(self) -> str:
+        """
+        The key's type and fingerprint.
+        """
+        return f"{safe(self.keyType)} {self.fingerprint}"
+
+
+def serverKey(
+    host: str, port: int, hostKey: bytes, address: str | None = None, alias: str | None = None
+) -> ServerKey:
+    """
+    @param hostKey: the key's blob, or its certificate's.
+    @param alias: under which name the host is known, without its port.
+    @raise HostKeyRejected: the certificate cannot be read.
+    """
+    name = hostPattern(host, port) if alias is None else hostPattern(alias)
+    certificate = None
+    try:
+        keyType = keyTypeOf(hostKey)
+        if catalogue.plainName(keyType) != keyType:
+            from conchlite.algorithms.publickeys.signatures import readPublicKey
+
+            certificate = cast("Certificate", readPublicKey(hostKey)[1])
+            hostKey = certificate.plainBlob()
+    except (MalformedMessage, BadKeyError) as e:
+        raise HostKeyRejected(f"the host key of {safe(name)} cannot be read: {e}") from e
+    return ServerKey(
+        host if alias is None else alias, port, name, hostKey, certificate, address, alias is not None
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """
+    What the files say of a key that they do not refuse.
+
+    @ivar line: what speaks for it; L{None} where nothing does.
+    @ivar others: lines that have other types of key for the host.
+    @ivar why: why its certificate is not good, if it is not.
+    """
+
+    line: Line | None
+    others: tuple[Line, ...] = ()
+    why: str = ""
+
+
+class Records:
     """
     What several known hosts files say together.
-
-    @cvar knownTypesFirst: let L{order} put the types of known keys first.
     """
 
-    knownTypesFirst = True
+    def __init__(self, files: Sequence[KnownHostsFile], now: Callable[[], float]) -> None:
+        """
+        @param now: the time in seconds since 1970, for certificates.
+        """
+        self.files = tuple(files)
+        self._now = now
 
-    def __init__(self, files: Sequence[KnownHostsFile]) -> None:
+    def lines(self, name: bytes) -> Iterator[Line]:
         """
-        @param files: the files, at least one. A refusal names the first one
-            as where a key is to be added.
-        """
-        self._files = tuple(files)
+        All that is about a host, authorities and revoked keys as well.
 
-    @classmethod
-    def fromPaths(cls, paths: Sequence[str] = DEFAULT_PATHS) -> HostKeys:
-        """
-        @param paths: the files' paths; C{~} is the user's home. A file that
-            does not exist knows no host.
-        """
-        return cls([KnownHostsFile.fromPath(FilePath(str(Path(path).expanduser()))) for path in paths])
-
-    def verify(self, host: str, port: int, hostKey: bytes) -> None:
-        """
-        Return where the host is known to have this key.
-
-        @param hostKey: the key's blob.
-        @raise HostKeyUnknown: no file has a key of this type for the host.
-        @raise HostKeyChanged: they have other keys of this type.
-        @raise HostKeyRejected: the key is marked as revoked.
         @raise ConchError: a file cannot be read.
         """
-        name = hostPattern(host, port)
-        found = False
-        changed: HostKeyChanged | None = None
-        for file in self._files:
-            try:
-                # Every file is asked, for any of them may revoke the key.
-                found = file.hasHostKey(name, hostKey) or found
-            except HostKeyChanged as e:
-                changed = changed or e
-        if found:
-            return
-        if changed is None:
-            raise HostKeyUnknown(self._unknownText(name, hostKey))
-        path = shlex.quote(_pathText(changed.path))
-        raise HostKeyChanged(
-            changed.offendingEntry,
-            changed.path,
-            changed.lineno,
-            f"{changed.value}; if the host was really given a new key, remove that line, with: "
-            f"ssh-keygen -f {path} -R {shlex.quote(safe(name))}",
-        )
+        for file in self.files:
+            for number, entry in file.allEntriesFor(name):
+                yield Line(file, number, entry)
 
-    def _unknownText(self, name: bytes, hostKey: bytes) -> str:
-        keyType = safe(keyTypeOf(hostKey))
-        paths = " and ".join(file.path for file in self._files)
-        others = "".join(
-            f" ({file.path}, line {number}, has a key of type {safe(entry.keyType)})"
-            for file in self._files
-            for number, entry in file.entriesFor(name)
-            if entry.marker != REVOKED
-        )
-        encoded = binascii.b2a_base64(hostKey, newline=False).decode("ascii")
-        cure = _appending(f"{safe(name)} {keyType} {encoded}", self._files[0])
+    def judge(self, key: ServerKey) -> Known:
+        """
+        What is known of a server's key.
+
+        @raise HostKeyRejected: it is revoked.
+        @raise HostKeyChanged: the host is known with other keys of this type.
+        @raise ConchError: a file cannot be read.
+        """
+        lines = list(self.lines(key.name))
+        _refuseRevoked(key, lines)
+        known = self._found(key, lines)
+        plain = [line for line in lines if not line.entry.marker]
+        if known.line is None and not key.alias and key.port != 22:
+            # As ssh(1) does: a host that is known, on another of its ports.
+            bare = list(self.lines(hostPattern(key.host)))
+            _refuseRevoked(key, bare)
+            elsewhere = self._found(key, [line for line in bare if line.entry.marker or not plain])
+            known = elsewhere if elsewhere.line is not None else known
+        if known.line is not None:
+            return known
+        for line in plain:
+            if line.entry.keyType == key.keyType:
+                raise _changed(key, line)
+        return Known(None, tuple(plain), known.why)
+
+    def _found(self, key: ServerKey, lines: Sequence[Line]) -> Known:
+        why = ""
+        for line in lines:
+            if key.certificate is not None and _isAuthority(line.entry, key.certificate):
+                why = self._whyNot(key)
+                if not why:
+                    return Known(line)
+        for line in lines:
+            if not line.entry.marker and line.entry.matchesKey(key.blob):
+                return Known(line)
+        return Known(None, why=why)
+
+    def _whyNot(self, key: ServerKey) -> str:
+        from conchlite.ssh.certificates import judgeHostCertificate
+
+        try:
+            judgeHostCertificate(cast("Certificate", key.certificate), key.host, self._now())
+        except CertificateRejected as e:
+            return str(e)
+        return ""
+
+    def refuseRevoked(self, key: ServerKey) -> None:
+        """
+        @raise HostKeyRejected: the key is revoked for this host.
+        """
+        _refuseRevoked(key, list(self.lines(key.name)))
+
+    def knownTypes(self, names: Sequence[bytes]) -> tuple[set[bytes], bool]:
+        """
+        The types of the keys that a host is known with, and whether an
+        authority speaks for it.
+
+        @param names: what it is known as.
+        """
+        entries = [line.entry for name in names for line in self.lines(name)]
         return (
-            f"the host key of {safe(name)} is not known: {keyType} {fingerprint(hostKey)} is not in {paths}"
-            f"{others}; if that is the server's fingerprint, add the key, with: {cure}"
+            {entry.keyType for entry in entries if not entry.marker},
+            any(entry.marker == CERT_AUTHORITY for entry in entries),
         )
 
-    def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
+    def unknown(self, key: ServerKey, known: Known) -> HostKeyUnknown:
         """
-        The signature algorithms to offer for the host's key, most preferred
-        first: those of known keys come first, so that a server with several
-        keys shows one that can be verified.
-
-        The order is left alone when the type that it begins with is known
-        anyway: it would only tell an eavesdropper who has been here before
-        (CVE-2020-14145). A subclass whose C{knownTypesFirst} is false never
-        tells it, and may meet a key that it does not know although the server
-        has one that it does.
-
-        @raise ConchError: a file cannot be read.
+        The refusal of a server that nothing speaks for: it names what would
+        change that.
         """
-        name = hostPattern(host, port)
-        known = {
-            entry.keyType
-            for file in self._files
-            for _, entry in file.entriesFor(name)
-            if entry.marker != REVOKED
-        }
-        if not algorithms or not self.knownTypesFirst or keyTypeOfSignature(algorithms[0]) in known:
-            return list(algorithms)
-        # Sorting is stable: within the known and the unknown the order remains.
-        return sorted(algorithms, key=lambda algorithm: keyTypeOfSignature(algorithm) not in known)
+        shown = safe(key.name)
+        error = HostKeyUnknown(
+            f"the host key of {shown} is not known: {key.described()} is not in {self._paths()}"
+            f"{_othersText(known)}{self._cure(key)}"
+        )
+        return described(error, key)
+
+    def _paths(self) -> str:
+        return " and ".join(file.path for file in self.files) or "any known hosts file"
+
+    def _cure(self, key: ServerKey) -> str:
+        if not self.files:
+            return ""
+        encoded = binascii.b2a_base64(key.blob, newline=False).decode("ascii")
+        cure = _appending(f"{safe(key.name)} {safe(key.keyType)} {encoded}", self.files[0])
+        return f"; if that is the server's fingerprint, add the key, with: {cure}"
+
+
+def _isAuthority(entry: Entry, certificate: Certificate) -> bool:
+    return entry.marker == CERT_AUTHORITY and entry.matchesKey(certificate.signatureKey)
+
+
+def _refuseRevoked(key: ServerKey, lines: Sequence[Line]) -> None:
+    for line in lines:
+        if line.entry.marker != REVOKED:
+            continue
+        if line.entry.matchesKey(key.blob):
+            what = f"the host key {key.described()} of {safe(key.name)}"
+        elif key.certificate is not None and line.entry.matchesKey(key.certificate.signatureKey):
+            what = f"the authority {fingerprint(key.certificate.signatureKey)} of {safe(key.name)}"
+        else:
+            continue
+        raise described(HostKeyRejected(f"{what} is revoked by {line}"), key)
+
+
+def _changed(key: ServerKey, line: Line) -> HostKeyChanged:
+    path = shlex.quote(line.file.path)
+    error = HostKeyChanged(
+        line.entry,
+        line.file.savePath,
+        line.number,
+        f"the host key of {safe(key.name)} has changed: the server offers {key.described()}, "
+        f"and {line}, has {fingerprint(line.entry.blob)}; "
+        "somebody may be listening; if the host was really given a new key, remove that line, with: "
+        f"ssh-keygen -f {path} -R {shlex.quote(safe(key.name))}",
+    )
+    return described(error, key)
+
+
+_Rejected = TypeVar("_Rejected", bound=HostKeyRejected)
+
+
+def described(error: _Rejected, key: ServerKey) -> _Rejected:
+    """
+    Show a refused key in the error that is raised.
+    """
+    error.hostKey, error.fingerprint, error.picture = key.blob, key.fingerprint, key.picture
+    return error
+
+
+def _othersText(known: Known) -> str:
+    others = "".join(f" ({line}, has a key of type {safe(line.entry.keyType)})" for line in known.others)
+    return others + (f" ({known.why})" if known.why else "")
 
 
 def _appending(line: str, file: KnownHostsFile) -> str:
@@ -191,7 +389,3 @@ def _appending(line: str, file: KnownHostsFile) -> str:
     if file.endsWithinLine():
         return f"printf '\\n%s\\n' {shlex.quote(line)} >> {path}"
     return f"echo {shlex.quote(line)} >> {path}"
-
-
-def _pathText(path: object) -> str:
-    return path.path if isinstance(path, FilePath) else str(path)

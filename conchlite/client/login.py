@@ -5,38 +5,41 @@ perhaps somebody to ask about a host that is not known.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IReactorPluggableNameResolver, IReactorTCP, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.interfaces import (
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.python.failure import Failure
-from twisted.python.filepath import FilePath
 
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.client.connecting import ClientConnection, ClientTransport, Connecting
-from conchlite.client.hostentries import REVOKED
-from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
-from conchlite.client.identities import Identity
+from conchlite.client.connecting import ClientConnection, Connecting
+from conchlite.client.hostkeys import KnownHosts
+from conchlite.client.identities import Agent, Identity, agentIdentities, arrange
 from conchlite.client.identityauth import IdentityUserAuth
-from conchlite.client.knownhosts import KnownHostsFile, UserInterface, hostPattern
-from conchlite.error import (
-    AuthenticationFailed,
-    CannotConnect,
-    Disconnected,
-    HostKeyRejected,
-    HostKeyUnknown,
-    UsageError,
-    safe,
-)
+from conchlite.client.knownhosts import UserInterface
+from conchlite.client.policies import Ask, Policy, Strict
+from conchlite.error import AgentError, CannotConnect, UsageError, safe
+from conchlite.ssh.agent import SSHAgentClient
 from conchlite.ssh.common import Text, asBytes
 
 if TYPE_CHECKING:
-    from conchlite.ssh.keys import Fingerprint, Key
+    from typing import TypeAlias
+
+    from conchlite.ssh.keys import Key
+    from conchlite.ssh.userauthclient import Later
+
+    #: Answers the questions of a server: its title, what it has to say, and the
+    #: questions, each with whether the answer may be shown.
+    Answers: TypeAlias = Callable[
+        [bytes, bytes, list[tuple[bytes, bool]]], Later[Sequence[Text] | None] | Sequence[Text] | None
+    ]
 
 #: How many seconds a TCP connection may take to come about.
 TCP_SECONDS = 30
@@ -44,9 +47,6 @@ TCP_SECONDS = 30
 #: How many seconds it may take, that included, until the server has proved who
 #: it is.
 SECURE_SECONDS = 60
-
-#: What may be given as known hosts: a file, its path, or the usual files.
-KnownHosts: TypeAlias = KnownHostsFile | FilePath[str] | FilePath[bytes] | str | bytes | None
 
 
 class IClientReactor(IReactorPluggableNameResolver, IReactorTCP, IReactorTime):
@@ -73,6 +73,14 @@ class Login:
         knownHosts: KnownHosts = None,
         ui: UserInterface | None = None,
         algorithms: AlgorithmSet | None = None,
+        *,
+        agent: Agent | IStreamClientEndpoint | None = None,
+        identities: Sequence[str] = (),
+        identitiesOnly: bool = False,
+        answers: Answers | None = None,
+        loginTimeout: float = 0,
+        requireAuthentication: bool = False,
+        bannerReceived: Callable[[str, str], object] | None = None,
     ) -> None:
         """
         @param hostname: the server's name, or its address, IPv4 or IPv6.
@@ -85,7 +93,26 @@ class Login:
             to refuse it.
         @param algorithms: what is offered to the server; by default what every
             client offers.
+        @param agent: the user's agent, as L{connectToAgent
+            <conchlite.client.agent.connectToAgent>} has it, or an endpoint
+            that leads to one, which is asked anew for each connection. It
+            signs with the keys that it has of C{identities}, and then its
+            others are offered.
+        @param identities: paths of files with private keys, which are not
+            encrypted, or with the public keys of those that the agent has.
+            They come behind C{keys}.
+        @param identitiesOnly: whether the agent's other keys are not offered.
+        @param answers: answers the server's questions, as C{getGenericAnswers}
+            of L{SSHUserAuthClient<conchlite.ssh.userauth.SSHUserAuthClient>}
+            does; L{None} to answer a lone one for a password with C{password}.
+        @param loginTimeout: how many seconds it may take from the connection
+            to the end of the login; 0 for no limit.
+        @param requireAuthentication: whether a server is left that lets the
+            user in without asking for a proof.
+        @param bannerReceived: gets what the server has to say to the user
+            before the login, safe to print, and its language.
         @raise UsageError: one of C{keys} is no private key.
+        @raise ConchError: a file of C{identities} cannot be read.
         """
         for key in keys:
             if key.isPublic():
@@ -96,9 +123,19 @@ class Login:
         self._host = hostname if isinstance(hostname, str) else hostname.decode("utf-8", "backslashreplace")
         self._port = 22 if port is None else port
         self._keys = tuple(keys)
+        # Either a connection to an agent, or what leads to one.
+        self._agentEndpoint = agent if IStreamClientEndpoint.providedBy(agent) else None
+        self._agent: Agent | None = None if self._agentEndpoint is not None else cast("Agent | None", agent)
+        self._paths = tuple(identities)
+        self._identitiesOnly = identitiesOnly
+        self._answers = answers
+        self._loginTimeout = loginTimeout
+        self._requireAuthentication = requireAuthentication
+        self._bannerReceived = bannerReceived
+        for path in identities:
+            Identity.fromFile(path)
         self._password = password
-        self._files = _knownHostsFiles(knownHosts)
-        self._ui = ui
+        self._hostKeys: Policy = Strict(knownHosts) if ui is None else Ask(ui, knownHosts)
         self._algorithms = algorithms
 
     def connect(self) -> Deferred[ClientConnection]:
@@ -114,12 +151,50 @@ class Login:
         return Deferred.fromCoroutine(self._connect())
 
     async def _connect(self) -> ClientConnection:
-        connecting = _Connecting(
-            self._host, self._port, HostKeys(self._files), self._makeUserAuth, self._reactor, SECURE_SECONDS
+        if self._agentEndpoint is None:
+            return await self._logIn(self._agent, [])
+        notes: list[str] = []
+        agent: SSHAgentClient | None = None
+        try:
+            agent = await connectProtocol(self._agentEndpoint, SSHAgentClient())
+        except CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  what an endpoint fails with is its own affair
+            # No reason not to try what else there is.
+            notes.append(f"there is no agent: {safe(str(error))}")
+        try:
+            return await self._logIn(agent, notes)
+        finally:
+            if agent is not None:
+                agent.disconnect()
+
+    async def _identities(self, agent: Agent | None, notes: list[str]) -> list[Identity]:
+        fromAgent: list[Identity] = []
+        if agent is not None:
+            try:
+                fromAgent = await agentIdentities(agent)
+            except AgentError as error:
+                notes.append(f"the agent's keys: {error}")
+        named = [Identity(key) for key in self._keys] + [Identity.fromFile(path) for path in self._paths]
+        return arrange(named, fromAgent, identitiesOnly=self._identitiesOnly)
+
+    async def _logIn(self, agent: Agent | None, notes: list[str]) -> ClientConnection:
+        identities = await self._identities(agent, notes)
+
+        def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
+            userAuth = _UserAuth(self.username, self._host, connection, identities)
+            userAuth.given = self._password
+            userAuth.answers = self._answers
+            userAuth.notes += notes
+            userAuth.requireAuthentication = self._requireAuthentication
+            userAuth.banner = self._bannerReceived
+            return userAuth
+
+        connecting = Connecting(
+            self._host, self._port, self._hostKeys, makeUserAuth, self._reactor, SECURE_SECONDS
         )
         connecting.algorithms = self._algorithms
-        if self._ui is not None:
-            connecting.question = partial(self._ask, self._ui)
+        connecting.loginTimeout = self._loginTimeout
         endpoint = HostnameEndpoint(self._reactor, self._host, self._port, TCP_SECONDS)
         try:
             return await connecting.connect(endpoint)
@@ -127,88 +202,6 @@ class Login:
             if isinstance(error.data, Failure) and error.data.value is not None:
                 raise error.data.value from None
             raise
-        except Disconnected as error:
-            if connecting.userAuth is None:
-                raise
-            # As OpenSSH's sshd does after too many attempts.
-            raise AuthenticationFailed(f"the server ended the login: {error}") from error
-
-    def _ask(self, ui: UserInterface, address: str, hostKey: bytes) -> Deferred[bool]:
-        name = hostPattern(self._host, self._port)
-        for file in self._files:
-            for number, entry in file.entriesFor(name):
-                if entry.marker != REVOKED:
-                    # Of the same type it would have been refused.
-                    ui.warn(
-                        f"The host {safe(name)} is known with a {safe(entry.keyType)} key "
-                        f"({file.path}, line {number}), and shows one of another type.\n".encode()
-                    )
-        return self._files[0].verifyHostKey(ui, name, hostPattern(address, self._port), hostKey)
-
-    def _makeUserAuth(self, connection: ClientConnection) -> IdentityUserAuth:
-        identities = [Identity(key) for key in self._keys]
-        userAuth = _UserAuth(self.username, self._host, connection, identities)
-        userAuth.given = self._password
-        return userAuth
-
-
-def _knownHostsFiles(knownHosts: KnownHosts) -> list[KnownHostsFile]:
-    if isinstance(knownHosts, KnownHostsFile):
-        return [knownHosts]
-    if knownHosts is None:
-        paths = list(DEFAULT_PATHS)
-    else:
-        paths = [os.fsdecode(knownHosts.path if isinstance(knownHosts, FilePath) else knownHosts)]
-    return [KnownHostsFile.fromPath(FilePath(os.path.expanduser(path))) for path in paths]
-
-
-class _Connecting(Connecting):
-    """
-    Makes a connection, and asks about a host that is not known.
-
-    @ivar question: asks, with the server's address and the blob of its key.
-    """
-
-    question: Callable[[str, bytes], Deferred[bool]] | None = None
-
-    def makeTransport(self) -> ClientTransport:
-        return _Transport()
-
-    def ask(self, unknown: Failure, transport: ClientTransport, hostKey: bytes) -> Deferred[bool] | Failure:
-        """
-        Ask whether a host that is not known is the one that is meant.
-
-        @param unknown: what to fail with where nobody is to be asked.
-        """
-        if self.question is None:
-            return unknown
-        # The server has proved who it is; how long a person takes is no
-        # matter of the network.
-        self._stopTimeout()
-        return self.question(getattr(transport.getPeer().address, "host", self._host), hostKey)
-
-
-class _Transport(ClientTransport):
-    connecting: _Connecting
-    _verdict: Deferred[object] | None = None
-
-    def verifyHostKey(self, hostKey: bytes, fingerprint: Fingerprint) -> Deferred[object]:
-        verdict = self._verdict = super().verifyHostKey(hostKey, fingerprint)
-        return verdict.addErrback(self._ebUnknown, hostKey).addErrback(self._ebUnanswered)
-
-    def _ebUnknown(self, failure: Failure, hostKey: bytes) -> Deferred[bool] | Failure:
-        failure.trap(HostKeyUnknown)
-        return self.connecting.ask(failure, self, hostKey)
-
-    def _ebUnanswered(self, failure: Failure) -> Failure:
-        failure.trap(CancelledError)
-        raise HostKeyRejected("the connection ended before the host key was accepted")
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)
-        if self._verdict is not None:
-            # Nobody waits for the answer any more.
-            self._verdict.cancel()
 
 
 class _UserAuth(IdentityUserAuth):
@@ -217,6 +210,19 @@ class _UserAuth(IdentityUserAuth):
     """
 
     given: Text | None = None
+    answers: Answers | None = None
+    banner: Callable[[str, str], object] | None = None
+
+    def bannerReceived(self, message: str, language: str) -> None:
+        if self.banner is None:
+            super().bannerReceived(message, language)
+        else:
+            self.banner(message, language)
 
     def getPassword(self, prompt: bytes | None = None) -> Deferred[Text | None] | None:
         return None if prompt is not None else succeed(self.given)
+
+    def getGenericAnswers(
+        self, name: bytes, instruction: bytes, prompts: list[tuple[bytes, bool]]
+    ) -> Later[Sequence[Text] | None] | Sequence[Text] | None:
+        return self.answers(name, instruction, prompts) if self.answers is not None else None

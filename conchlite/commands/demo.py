@@ -24,7 +24,7 @@ from conchlite.error import ConchError, safe
 
 if TYPE_CHECKING:
     from conchlite.client.connecting import ClientConnection
-    from conchlite.client.hostkeys import PinnedFingerprint
+    from conchlite.client.policies import Pin
     from conchlite.commands.demoserver import DemoServer
     from conchlite.sansio.negotiation import NegotiatedAlgorithms
     from conchlite.ssh.keys import Key
@@ -107,7 +107,7 @@ class Stage:
     port: IListeningPort
     hostKey: Key
     userKey: Key
-    trusted: PinnedFingerprint
+    trusted: Pin
     connection: ClientConnection
 
     def __init__(self, reactor: ICommandReactor) -> None:
@@ -166,13 +166,13 @@ async def _listen(stage: Stage) -> str:
 
 async def _connect(stage: Stage) -> str:
     from conchlite.client.connecting import Connecting
-    from conchlite.client.hostkeys import PinnedFingerprint
     from conchlite.client.identities import Identity
     from conchlite.client.identityauth import IdentityUserAuth
+    from conchlite.client.policies import Pin
     from conchlite.commands.demoserver import USER
 
     address = stage.address
-    stage.trusted = PinnedFingerprint(fingerprint(stage.hostKey.blob()))
+    stage.trusted = Pin(fingerprint(stage.hostKey.blob()))
     connecting = Connecting(
         address.host,
         address.port,

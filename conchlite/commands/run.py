@@ -9,28 +9,27 @@ import pwd
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.python import usage
 
 from conchlite.commands.destination import checkName, parseDestination, parsePort
-from conchlite.commands.oneshot import ICommandReactor, OneShotOptions, OneShotService
+from conchlite.commands.loginoptions import CommandLogin, LoginOptions
+from conchlite.commands.oneshot import ICommandReactor, OneShotService
 from conchlite.commands.streams import BlockingState, standardDescriptor
-from conchlite.error import AuthenticationFailed, ConchError, PeerError, safe
+from conchlite.error import ConchError, PeerError, safe
 
 if TYPE_CHECKING:
     from conchlite.client.connecting import ClientConnection
+    from conchlite.client.policies import Policy
+    from conchlite.client.terminal import Terminal
 
 #: The status of whatever goes wrong with SSH, as OpenSSH's client has it.
 STATUS_FAILED = 255
 
 
-class Options(OneShotOptions):
+class Options(LoginOptions):
     """
     The options of C{run}.
 
-    @ivar host: where to connect to.
-    @ivar port: its port.
-    @ivar user: who logs in.
     @ivar command: what to run there, as the user's shell there will read it.
     """
 
@@ -43,33 +42,18 @@ class Options(OneShotOptions):
         "Options stand before the host; what follows it is the command's."
     )
 
-    optFlags: ClassVar[list[list[str | None]]] = [
-        ["password", None, "Ask for a password on the terminal, if no key is accepted."],
-    ]
-
     optParameters: ClassVar[list[list[object]]] = [
         ["port", "p", None, "The port, if it does not follow the host. [default: 22]"],
         ["user", "l", None, "Who logs in, if not said before the host. [default: who calls]"],
-        ["connect-timeout", None, "30", "Seconds until the server must have proved who it is."],
+        ["host-keys", None, "strict", "What of a host that is not known: strict, accept-new or ask."],
     ]
 
-    host = ""
-    port = 22
-    user = ""
     command = b""
 
     def __init__(self) -> None:
         super().__init__()
-        self["identity"] = []
         self["known-hosts"] = []
-
-    def opt_identity(self, path: str) -> None:
-        """
-        A file with a private key; may be given again. [default: ~/.ssh/id_ed25519, id_ecdsa, id_rsa]
-        """
-        self["identity"].append(path)
-
-    opt_i = opt_identity
+        self["host-key"] = []
 
     def opt_known_hosts(self, path: str) -> None:
         """
@@ -77,6 +61,13 @@ class Options(OneShotOptions):
         /etc/ssh/ssh_known_hosts]
         """
         self["known-hosts"].append(path)
+
+    def opt_host_key(self, fingerprint: str) -> None:
+        """
+        The fingerprint of the host's key, SHA256:...; may be given again. No other key is accepted
+        then.
+        """
+        self["host-key"].append(fingerprint)
 
     def parseArgs(self, destination: str = "", *command: str) -> None:
         """
@@ -103,15 +94,10 @@ class Options(OneShotOptions):
         Check what is said in numbers.
         """
         super().postOptions()
-        try:
-            seconds = float(self["connect-timeout"])
-        except ValueError:
-            seconds = 0
-        if not 0 < seconds < 2**31:
+        if self["host-keys"] not in ("strict", "accept-new", "ask"):
             raise usage.UsageError(
-                f"--connect-timeout: {safe(self['connect-timeout'])!r} is no number of seconds"
+                f"--host-keys: {safe(self['host-keys'])!r} is none of strict, accept-new and ask"
             )
-        self["connect-timeout"] = seconds
 
 
 _T = TypeVar("_T")
@@ -141,49 +127,34 @@ def makeService(options: Options, reactor: ICommandReactor) -> OneShotService:
 
 async def _run(options: Options, reactor: ICommandReactor) -> int:
     # Imported when it is needed: the options explain themselves without it.
-    from conchlite.client.connecting import Connecting
-    from conchlite.client.hostkeys import DEFAULT_PATHS, HostKeys
-    from conchlite.client.identities import DEFAULT_PATHS as DEFAULT_IDENTITIES
-    from conchlite.client.identities import Identity, defaultIdentities
-    from conchlite.client.identityauth import IdentityUserAuth
     from conchlite.client.terminal import Terminal
 
-    paths = options["identity"]
-    identities = [Identity.fromFile(path) for path in paths] if paths else defaultIdentities()
     terminal = Terminal(reactor)
-    notes: list[str] = []
-    if not identities:
-        notes.append(f"there is no private key that can be read in {', '.join(DEFAULT_IDENTITIES)}")
-
-    def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
-        userAuth = IdentityUserAuth(
-            options.user, options.host, connection, identities, terminal, bool(options["password"])
-        )
-        userAuth.notes = notes
-        return userAuth
-
-    connecting = Connecting(
-        options.host,
-        options.port,
-        HostKeys.fromPaths(options["known-hosts"] or DEFAULT_PATHS),
-        makeUserAuth,
-        reactor,
-        options["connect-timeout"],
-    )
-    # The endpoint would give up before we do, and say less.
-    endpoint = HostnameEndpoint(reactor, options.host, options.port, timeout=options["connect-timeout"] + 1)
+    connection = await CommandLogin(options, reactor, terminal, _policy(options, terminal)).connect()
     try:
-        connection = await connecting.connect(endpoint)
-        try:
-            return await _runCommand(options, reactor, connection)
-        finally:
-            await connection.close()
-    except AuthenticationFailed as e:
-        if b"password" in e.methods and not options["password"] and terminal.isThere():
-            notes.append("--password would ask for one")
-        raise ConchError("; ".join([*notes, str(e)])) from e
+        return await _runCommand(options, reactor, connection)
     except PeerError as e:
         raise ConchError(f"{safe(options.host)} port {options.port}: {e}") from e
+    finally:
+        await connection.close()
+
+
+def _policy(options: Options, terminal: Terminal) -> Policy:
+    """
+    Whom the command trusts.
+    """
+    from conchlite.client.consoleui import TerminalUI
+    from conchlite.client.policies import AcceptNew, Ask, Pin, Strict
+
+    files = options["known-hosts"] or None
+    if options["host-key"]:
+        return Pin(*options["host-key"], knownHosts=files)
+    if options["host-keys"] == "accept-new":
+        return AcceptNew(files)
+    if options["host-keys"] == "ask" and terminal.isThere():
+        return Ask(TerminalUI(terminal), files)
+    # Where nobody can be asked, the refusal says what to do.
+    return Strict(files)
 
 
 async def _runCommand(options: Options, reactor: ICommandReactor, connection: ClientConnection) -> int:

@@ -17,9 +17,9 @@ from zope.interface import implementer
 
 from conchlite.client.connecting import Connecting
 from conchlite.client.hostentries import fingerprint
-from conchlite.client.hostkeys import PinnedFingerprint
 from conchlite.client.identities import Identity
 from conchlite.client.identityauth import IdentityUserAuth
+from conchlite.client.policies import Pin
 from conchlite.commands.demoserver import USER, DemoServer
 from conchlite.error import (
     AuthenticationFailed,
@@ -73,7 +73,7 @@ class ConnectingTestCase(SynchronousTestCase):
         self.server = DemoServer(HOST_KEY, USER_KEY.public())
         self.endpoint = MemoryEndpoint(self.server, self.clock)
         self.identities = [Identity(USER_KEY)]
-        self.trusted = PinnedFingerprint(fingerprint(HOST_KEY.blob()))
+        self.trusted = Pin(fingerprint(HOST_KEY.blob()))
 
     def connecting(self) -> Connecting:
         return Connecting(
@@ -116,7 +116,7 @@ class ConnectingTests(ConnectingTestCase):
         self.noTimers()
 
     def test_untrusted(self) -> None:
-        self.trusted = PinnedFingerprint(fingerprint(OTHER_KEY.blob()))
+        self.trusted = Pin(fingerprint(OTHER_KEY.blob()))
         d = self.connecting().connect(self.endpoint)
         self.endpoint.flush()
         error = self.failureResultOf(d, HostKeyRejected).value

@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.client.hostkeys}.
+Tests for L{conchlite.client.hostkeys}, by way of the policy that adds nothing to it.
 """
 
 import os
@@ -10,16 +10,16 @@ from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.client.hostentries import fingerprint, parseLine
-from conchlite.client.hostkeys import HostKeys
+from conchlite.client.policies import Strict
 from conchlite.error import HostKeyChanged, HostKeyRejected, HostKeyUnknown
 from tests.client.test_knownhosts import blob, line
 
 
-class HostKeysTests(SynchronousTestCase):
+class StrictTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.paths: list[str] = []
 
-    def hostKeys(self, *contents: bytes) -> HostKeys:
+    def hostKeys(self, *contents: bytes) -> Strict:
         """
         As many files as there are contents.
         """
@@ -27,7 +27,7 @@ class HostKeysTests(SynchronousTestCase):
         for path, content in zip(self.paths, contents, strict=True):
             FilePath(path).setContent(content + b"\n")
         self.paths = [FilePath(path).path for path in self.paths]
-        return HostKeys.fromPaths(self.paths)
+        return Strict(self.paths)
 
     def test_known(self) -> None:
         """
@@ -54,7 +54,7 @@ class HostKeysTests(SynchronousTestCase):
         """
         Do in a shell what the refusal says.
         """
-        keys = HostKeys.fromPaths([path.path])
+        keys = Strict([path.path])
         error = str(self.assertRaises(HostKeyUnknown, keys.verify, "host", 2222, blob()))
         cure = error.partition(", with: ")[2]
         subprocess.run(["/bin/sh", "-c", cure], cwd=directory, check=True, timeout=30)
@@ -112,7 +112,7 @@ class HostKeysTests(SynchronousTestCase):
         home.makedirs()
         home.child("known_hosts").setContent(line(b"host", blob()))
         self.patch(os, "environ", {"HOME": home.path})
-        self.assertIsNone(HostKeys.fromPaths(["~/known_hosts"]).verify("host", 22, blob()))
+        self.assertIsNone(Strict(["~/known_hosts"]).verify("host", 22, blob()))
 
 
 class OrderTests(SynchronousTestCase):
@@ -121,7 +121,7 @@ class OrderTests(SynchronousTestCase):
     def order(self, *lines: bytes) -> list[bytes]:
         path = FilePath(self.mktemp())
         path.setContent(b"\n".join(lines))
-        return HostKeys.fromPaths([path.path]).order("host", 22, self.algorithms)
+        return Strict([path.path]).order("host", 22, self.algorithms)
 
     def test_nothingKnown(self) -> None:
         self.assertEqual(self.order(), list(self.algorithms))
@@ -149,20 +149,42 @@ class OrderTests(SynchronousTestCase):
         Row 49: it can be switched off.
         """
 
-        class Discreet(HostKeys):
+        class Discreet(Strict):
             knownTypesFirst = False
 
         path = FilePath(self.mktemp())
         path.setContent(line(b"host", blob(b"ssh-rsa")))
-        ordered = Discreet.fromPaths([path.path]).order("host", 22, self.algorithms)
+        ordered = Discreet([path.path]).order("host", 22, self.algorithms)
         self.assertEqual(ordered, list(self.algorithms))
 
     def test_otherHostsAndMarkers(self) -> None:
         """
-        Keys of other hosts, revoked ones and authorities' do not count.
+        Keys of other hosts and revoked ones do not count.
         """
         rsa = blob(b"ssh-rsa")
         self.assertEqual(
-            self.order(line(b"other", rsa), line(b"@revoked host", rsa), line(b"@cert-authority host", rsa)),
+            self.order(line(b"other", rsa), line(b"@revoked host", rsa), line(b"@cert-authority other", rsa)),
             list(self.algorithms),
         )
+
+    def test_authority(self) -> None:
+        """
+        Where an authority speaks for the host, certificates are asked for
+        first, and of all types: of which the authority's is, is not the host's.
+        """
+        rsa = blob(b"ssh-rsa")
+        ordered = self.order(line(b"host", rsa), line(b"@cert-authority h*", blob()))
+        plain = [b"rsa-sha2-512", b"rsa-sha2-256", b"ssh-ed25519", b"ecdsa-sha2-nistp256"]
+        self.assertEqual(ordered, [name + b"-cert-v01@openssh.com" for name in plain] + plain)
+
+    def test_otherPort(self) -> None:
+        """
+        A host on another port is looked for there, and then without it.
+        """
+        path = FilePath(self.mktemp())
+        path.setContent(line(b"host", blob(b"ssh-rsa")) + b"\n")
+        first = Strict(path).order("host", 2222, self.algorithms)[0]
+        self.assertEqual(first, b"rsa-sha2-512")
+        path.setContent(path.getContent() + line(b"[host]:2222", blob(b"ecdsa-sha2-nistp256")) + b"\n")
+        first = Strict(path).order("host", 2222, self.algorithms)[0]
+        self.assertEqual(first, b"ecdsa-sha2-nistp256")
