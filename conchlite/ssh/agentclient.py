@@ -45,6 +45,7 @@ class SSHAgentClient(AgentFrames):
         super().__init__()
         self._waiting: deque[tuple[Deferred[Any], Callable[[bytes], object]]] = deque()
         self._ending: AgentError | None = None
+        self._boundTo = b""
 
     # The connection.
 
@@ -256,9 +257,12 @@ class SSHAgentClient(AgentFrames):
     async def bindToTransport(self, transport: TransportFacts, forwarding: bool = False) -> None:
         """
         As L{bindSession}, for a client's transport, when its keys are
-        exchanged. Agents that do not know this have no keys that need it: that
-        is no failure.
+        exchanged; a second time for the same one it does nothing. Agents that
+        do not know this have no keys that need it: that is no failure.
         """
+        if transport.sessionID == self._boundTo:
+            return
+        self._boundTo = transport.sessionID
         try:
             await self.bindSession(
                 transport.hostKey, transport.sessionID, transport.hostKeySignature, forwarding

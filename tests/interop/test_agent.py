@@ -337,7 +337,7 @@ class ForwardingTests(AgentTestCase):
         )
         ssh = SSH(self, reactor, server.port)
         command = "echo $SSH_AUTH_SOCK; ssh-add -L"
-        finished = await ssh.run(command, ForwardAgent="yes", environment={"SSH_AUTH_SOCK": path})
+        finished = await ssh.run(command, ForwardAgent="yes", IdentityAgent=path)
         socket, listed = finished.output.decode().splitlines()
         self.assertEqual(listed, publicKeyLine(key).strip() + " forwarded")
         await server.ended()
