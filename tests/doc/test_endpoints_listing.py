@@ -50,7 +50,7 @@ class EndpointListingsTests(SynchronousTestCase):
             shutil.copy(path, self.directory)
         key = Key.generate("ed25519")
         identity = self.directory / "identity"
-        identity.write_bytes(key.toString("openssh"))
+        key.toFile(identity)
         server = self.directory / "server.py"
         text = substitute(
             serverWithKey(server.read_text(), key),

@@ -91,7 +91,7 @@ class ListingTests(SynchronousTestCase):
         self.key = Key.generate("ed25519")
         identity = self.directory / ".ssh" / "id_ed25519"
         identity.parent.mkdir()
-        identity.write_bytes(self.key.toString("openssh"))
+        self.key.toFile(identity)
         self.identity = str(identity)
         self.knownHosts = identity.with_name("known_hosts")
 
@@ -210,7 +210,7 @@ class ListingTests(SynchronousTestCase):
         """
         server = self.serveKeyOfToday()
         stranger = Key.generate("ed25519")
-        Path(self.identity).write_bytes(stranger.toString("openssh"))
+        stranger.toFile(self.identity, replace=True)
         done = run(self.directory / "runcommand.py", *self.arguments(server, "hello"))
         self.assertEqual(("", 1), (done.stdout, done.returncode))
         self.assertEqual("AuthenticationFailed", done.stderr.partition(":")[0])

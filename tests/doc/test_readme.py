@@ -88,6 +88,8 @@ class ProgramTests(SynchronousTestCase):
     def write(self, name: str, text: str) -> Path:
         path = self.directory / name
         path.write_text(text)
+        # A private key that others may read is not used.
+        path.chmod(0o600)
         return path
 
     def serve(self) -> Server:

@@ -33,7 +33,7 @@ class HostKeysTests(SynchronousTestCase):
         directory.mkdir()
         self.paths = [str(directory / f"key{number}") for number in range(len(self.keys))]
         for path, key in zip(self.paths, self.keys, strict=True):
-            Path(path).write_bytes(key.toString("openssh"))
+            key.toFile(path)
 
     def logIn(self, *paths: str, coming: str) -> Link:
         known = KnownHostsFile.fromPath(self.knownHosts)

@@ -81,8 +81,7 @@ def readHostKey(path):
     The server's own key. It is made once: clients will know the server by it.
     """
     if not os.path.exists(path):
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(keys.Key.generate().toString("openssh"))
+        keys.Key.generate().toFile(path)
     return keys.Key.fromFile(path)
 
 
