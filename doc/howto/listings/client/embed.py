@@ -10,7 +10,7 @@ import sys
 from runcommand import Login, LoginFactory, run
 from twisted.internet import endpoints, task
 
-from conchlite.client.hostkeys import HostKeys
+from conchlite.client.policies import Strict
 from conchlite.ssh import keys
 
 # --- With connectTCP ---
@@ -35,7 +35,7 @@ async def connectEndpoint(endpoint, login):
 
 
 async def main(reactor, host, port, user, identity, knownHosts, command):
-    login = Login(host, int(port), user, keys.Key.fromFile(identity), HostKeys.fromPaths([knownHosts]))
+    login = Login(host, int(port), user, keys.Key.fromFile(identity), Strict(knownHosts))
     endpoint = endpoints.clientFromString(reactor, f"tcp:{host}:{port}")
     for conn in (await connectTCP(reactor, login), await connectEndpoint(endpoint, login)):
         done = await run(conn, command)

@@ -13,7 +13,7 @@ from twisted.internet import defer, endpoints, protocol, task
 from twisted.internet.error import ConnectError
 
 from conchlite import error
-from conchlite.client.hostkeys import HostKeys
+from conchlite.client.policies import Strict
 from conchlite.ssh import channel, common, connection, keys, transport, userauth
 
 # --- The Transport ---
@@ -163,7 +163,7 @@ async def main(reactor, host, port, user, identity, knownHosts, command):
     endpoint = endpoints.HostnameEndpoint(reactor, host, int(port))
     try:
         key = keys.Key.fromFile(identity)
-        factory = LoginFactory(Login(host, int(port), user, key, HostKeys.fromPaths([knownHosts])))
+        factory = LoginFactory(Login(host, int(port), user, key, Strict(knownHosts)))
         await endpoint.connect(factory)
         conn = await factory.ready
         done = await run(conn, command)
