@@ -5,6 +5,7 @@ our two ends, and the library below them.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -18,7 +19,16 @@ from tests.interop.account import ACCOUNT, makeAccount, withAccount
 from tests.interop.daemon import STAGE, Daemon
 from tests.interop.kerberos import REALM, SERVICE, Kerberos, expire, installedPackage, useIn
 from tests.interop.ours import Client, Login, Server
-from tests.interop.peers import LOCALHOST, SSH, freePort, hostKeys, program, writePrivateKey
+from tests.interop.peers import (
+    LOCALHOST,
+    SSH,
+    freePort,
+    hostKeys,
+    missing,
+    program,
+    run,
+    writePrivateKey,
+)
 from tests.ssh.authlink import FakeChecker
 from tests.ssh.fakegssapi import LibraryMixin
 
@@ -156,6 +166,42 @@ class SSHDTests(KerberosTestCase):
         useIn(self, self.kdc.ticket("alice"))
         said = await self.refused(sshd.port, gssapiHost="nowhere.invalid")
         self.assertIn("not found in Kerberos database", said)
+
+
+class AsyncSSHTests(KerberosTestCase):
+    """
+    AsyncSSH, either way.
+    """
+
+    program = Path(__file__).with_name("programs") / "asyncssh_gss.py"
+
+    def setUp(self):
+        try:
+            import asyncssh  # noqa: F401
+        except ImportError:
+            raise missing("asyncssh is not installed") from None
+        return super().setUp()
+
+    async def test_client(self):
+        useIn(self, self.kdc.environment)
+        server = Server.start(self, reactor, checkers=[PrincipalChecker(REALM)])
+        arguments = [str(self.program), "client", str(server.port)]
+        finished = await run(self, reactor, sys.executable, arguments, environment=self.kdc.ticket("alice"))
+        self.assertEqual((finished.status, finished.output), (0, DATA), finished.errors)
+
+    async def test_server(self):
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir(parents=True)
+        key = writePrivateKey(hostKeys()[b"ssh-ed25519"], directory / "host")
+        daemon = Daemon(reactor, directory)
+        self.addCleanup(daemon.stop)
+        command = [sys.executable, str(self.program), "server", str(key)]
+        await daemon.start(command, self.kdc.environment, announces=r"port (\d+)")
+        useIn(self, self.kdc.ticket("alice"))
+        client = await self.logIn(daemon.port)
+        self.assertEqual((await client.run("who")).output, b"alice")
+        await client.close()
+        self.assertIn("gssapi-with-mic", await self.refused(daemon.port, user="bob"))
 
 
 class SSHTests(KerberosTestCase):
