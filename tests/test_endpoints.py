@@ -10,11 +10,12 @@ from typing import Any
 
 from twisted.cred.portal import Portal
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
+    ConnectionRefusedError,
     NoProtocol,
     ProcessTerminated,
 )
@@ -41,7 +42,6 @@ from conchlite.error import (
     ConchError,
     ConnectionEnded,
     Disconnected,
-    UsageError,
 )
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.connection import SSHConnection
@@ -451,8 +451,19 @@ class RefusedTests(EndpointTestCase):
     """
 
     def test_agent(self) -> None:
-        error = self.assertRaises(UsageError, self.endpoint, agentEndpoint=self.endpoint())
-        self.assertIn("agentEndpoint", str(error))
+        """
+        An endpoint leads to the agent; where there is none, the keys do.
+        """
+        asked: list[object] = []
+
+        @implementer(IStreamClientEndpoint)
+        class Nobody:
+            def connect(self, protocolFactory: object) -> Deferred[object]:
+                asked.append(protocolFactory)
+                return fail(ConnectionRefusedError("nobody"))
+
+        self.connected(self.endpoint(agentEndpoint=Nobody()))
+        self.assertEqual(1, len(asked))
 
     def test_session(self) -> None:
         self.server.refusesSessions = True

@@ -6,26 +6,33 @@ from __future__ import annotations
 
 import os
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import (
     ConnectError,
     ConnectionRefusedError,
     DNSLookupError,
 )
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.python.filepath import FilePath
+from zope.interface import implementer
 
 from conchlite.client.knownhosts import KnownHostsFile, hostPattern
 from conchlite.error import (
+    AgentError,
     AuthenticationFailed,
     CannotConnect,
+    ConchError,
     Disconnected,
     HostKeyChanged,
     HostKeyRejected,
     HostKeyUnknown,
+    LoginTimedOut,
     UsageError,
     UserRejectedKey,
 )
 from conchlite.ssh.keys import Key
+from tests.client.agents import FakeAgent
 from tests.endpointscenes import (
     ADDRESS,
     HOST,
@@ -38,6 +45,16 @@ from tests.endpointscenes import (
 )
 
 OTHER_KEY = Key.generate("ed25519")
+
+
+@implementer(IStreamClientEndpoint)
+class Nobody:
+    """
+    An endpoint that leads to nobody.
+    """
+
+    def connect(self, protocolFactory: object) -> Deferred[object]:
+        return fail(ConnectionRefusedError("nobody"))
 
 
 class HostKeyTests(LoginTestCase):
@@ -210,6 +227,67 @@ class LoginTests(LoginTestCase):
         self.network.flush()
         error = self.failureResultOf(connecting, Disconnected).value
         self.assertEqual(12, error.reason)
+
+    def test_agent(self) -> None:
+        """
+        What an agent has is offered behind the program's own keys, unless
+        only those are to be offered.
+        """
+        agent = FakeAgent(USER_KEY)
+        connecting = self.begin(self.login(keys=[OTHER_KEY], agent=agent))
+        self.network.wait()
+        self.successResultOf(connecting)
+        self.assertEqual([(USER_KEY.blob(), 0)], agent.asked)
+        connecting = self.begin(self.login(keys=[OTHER_KEY], agent=agent, identitiesOnly=True))
+        self.network.wait()
+        error = self.failureResultOf(connecting, AuthenticationFailed).value
+        self.assertEqual(["program"], [attempt.source for attempt in error.report.attempts])
+
+    def test_agentRefuses(self) -> None:
+        """
+        A signature that an agent does not make is part of the report.
+        """
+        agent = FakeAgent(USER_KEY, error=AgentError("the agent is locked"))
+        connecting = self.begin(self.login(keys=(), agent=agent))
+        self.network.wait()
+        error = self.failureResultOf(connecting, AuthenticationFailed).value
+        self.assertIn("there was no signature by it", error.report.cause)
+        self.assertIn("the agent is locked", str(error))
+
+    def test_noAgent(self) -> None:
+        """
+        That there is no agent is no reason to give up, but to be told.
+        """
+        nobody = Nobody()
+        self.loggedIn(self.login(agent=nobody))
+        connecting = self.begin(self.login(keys=(), agent=nobody))
+        error = self.failureResultOf(connecting, AuthenticationFailed).value
+        self.assertIn("there is no agent: ", str(error))
+
+    def test_identities(self) -> None:
+        """
+        Files may be named; what is wrong with one is said at once.
+        """
+        path = FilePath(self.mktemp())
+        path.setContent(USER_KEY.toString("openssh"))
+        path.chmod(0o600)
+        self.loggedIn(self.login(keys=(), identities=[path.path]))
+        self.assertRaises(ConchError, self.login, identities=[path.path + "x"])
+
+    def test_loginTimeout(self) -> None:
+        """
+        A server that is slow to answer has as long as the program says.
+        """
+        self.server.checking.close()
+        connecting = self.begin(self.login(loginTimeout=50))
+        self.network.advance(49)
+        self.assertNoResult(connecting)
+        self.network.advance(1)
+        self.network.flush()
+        error = self.failureResultOf(connecting, AuthenticationFailed).value
+        self.assertIsInstance(error.data, LoginTimedOut)
+        self.assertIn("within 50 seconds", error.report.cause)
+        self.server.checking.open()
 
     def test_publicKey(self) -> None:
         self.assertRaises(UsageError, self.login, keys=[USER_KEY.public()])

@@ -8,7 +8,9 @@ import pwd
 
 from twisted.python.usage import UsageError
 
+from conchlite.algorithms.catalogue import CLIENT_DEFAULT
 from conchlite.commands import run
+from conchlite.commands.loginoptions import CommandLogin
 from conchlite.commands.run import Options
 from tests.commands.capture import CapturingTestCase
 
@@ -41,6 +43,41 @@ class OptionsTests(CapturingTestCase):
         self.assertEqual(options["known-hosts"], ["three", "four"])
         self.assertEqual(options["connect-timeout"], 1.5)
         self.assertTrue(options["password"] and options["verbose"])
+
+    def test_login(self) -> None:
+        """
+        What the options say of the login.
+        """
+        options = self.parse("host", "true")
+        self.assertEqual(
+            (None, 0, [], None),
+            (options["agent"], options["login-timeout"], options["certificate"], options.algorithms()),
+        )
+        options = self.parse(
+            *("--agent", "none", "--identities-only", "--require-authentication", "--certificate", "c"),
+            *("--login-timeout", "5", "--legacy", "ssh-rsa", "--legacy=3des-cbc", "host", "true"),
+        )
+        self.assertEqual(
+            ("none", 5, ["c"]), (options["agent"], options["login-timeout"], options["certificate"])
+        )
+        self.assertTrue(options["identities-only"] and options["require-authentication"])
+        algorithms = options.algorithms()
+        for family, names in (("signatures", (b"ssh-rsa",)), ("ciphers", (b"3des-cbc",)), ("macs", ())):
+            self.assertEqual(getattr(CLIENT_DEFAULT, family) + names, getattr(algorithms, family))
+        self.assertIn("none of ", self.refused("--legacy", "aes256-ctr", "host", "true"))
+        self.assertIn("no number of seconds", self.refused("--login-timeout", "-1", "host", "true"))
+
+    def test_banner(self) -> None:
+        """
+        Row 132: each line of a banner is marked as the server's. What it could
+        do to a terminal is escaped before.
+        """
+        options = self.parse("host.example", "true")
+        login = CommandLogin(options, None, None, None)
+        login.showBanner("hello\nconchlite: all is well\n")
+        self.assertEqual(
+            "host.example says: hello\nhost.example says: conchlite: all is well\n", self.printed(2)
+        )
 
     def test_destination(self) -> None:
         options = self.parse("me@[::1]:2222", "true")

@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from conchlite.client.hostentries import fingerprint
@@ -210,10 +212,9 @@ class RunTests(TestCase):
         self.leaveTerminal()
         for public in (False, True):
             finished = await self.runCommand("true")
-            said = f"conchlite: identity {self.identity} is encrypted, and there is no terminal"
-            self.assertRefused(finished, said, "tried: nothing", "the server would accept: ")
+            said = f"not tried: identity {self.identity} is encrypted, and there is no terminal"
+            self.assertRefused(finished, said, "; tried: nothing", "the server would accept: ")
             self.assertNotIn(b"--password", finished.errors)
-            self.assertNotIn(b"not tried", finished.errors)
             if not public:
                 made = await self.shell(
                     f"ssh-keygen -y -P sesame -f '{self.identity}' > '{self.identity}.pub'"
@@ -230,6 +231,76 @@ class RunTests(TestCase):
         del arguments[where : where + 2]
         finished = await start(self, reactor, sys.executable, arguments, b"", self.environment()).finished
         self.assertRefused(finished, "~/.ssh/id_ed25519, ~/.ssh/id_ecdsa, ~/.ssh/id_rsa", "tried: nothing")
+
+    async def test_agent(self) -> None:
+        """
+        The agent's keys are used, the one that SSH_AUTH_SOCK names or another;
+        a public key that is named stands for one of them; and an encrypted file
+        whose key the agent has is not opened.
+        """
+        await self.startServer(LogLevel="VERBOSE")
+        socket = str(Path(tempfile.mkdtemp(dir="/tmp")) / "agent")
+        self.addCleanup(lambda: os.path.exists(socket) and os.unlink(socket))
+        agent = start(self, reactor, "/usr/bin/ssh-agent", ["-D", "-a", socket], b"", self.environment())
+        while not os.path.exists(socket):
+            await deferLater(reactor, 0.01)
+        environment = {"SSH_AUTH_SOCK": socket}
+        other = writePrivateKey(Key.generate("ed25519"), self.directory / "other")
+        for path in (other, self.identity):
+            added = await self.shell(f"ssh-add -q '{path}'", **environment)
+            self.assertEqual(0, added.status, added.errors)
+        made = await self.shell(
+            f"ssh-keygen -y -f '{self.identity}' > '{self.identity}.pub' && "
+            f"ssh-keygen -q -p -N sesame -a 1 -f '{self.identity}'"
+        )
+        self.assertEqual(0, made.status, made.errors)
+        self.leaveTerminal()
+        plain = self.arguments("echo in")
+        where = plain.index("--identity")
+        none = plain[:where] + plain[where + 2 :]
+        public = [*plain[: where + 1], f"{self.identity}.pub", *plain[where + 2 :]]
+        for arguments, variables in (
+            (none, environment),
+            (plain, environment),
+            (public, environment),
+            ([*none[:where], "--agent", socket, *none[where:]], {}),
+            ([*plain[:where], "--identities-only", *plain[where:]], environment),
+        ):
+            running = start(
+                self, reactor, sys.executable, arguments, b"", {**self.environment(), **variables}
+            )
+            finished = await running.finished
+            self.assertEqual((b"in\n", b""), (finished.output, finished.errors))
+        refused = [*none[:where], "--agent", "none", *none[where:]]
+        running = start(self, reactor, sys.executable, refused, b"", {**self.environment(), **environment})
+        self.assertRefused(await running.finished, "no key was offered", "there is no agent")
+        refused = [*none[:where], "--agent", "/nonexistent", *none[where:]]
+        running = start(self, reactor, sys.executable, refused, b"", self.environment())
+        self.assertRefused(await running.finished, "no agent at /nonexistent")
+        self.assertFalse(agent.finished.called)
+
+    async def test_banner(self) -> None:
+        """
+        Row 132: what a server says before the login is shown behind a mark, each
+        line of it, and none of it reaches the terminal as it came.
+        """
+        banner = Path(self.mktemp()).absolute()
+        banner.write_bytes(b"hello\n\x1b[2Jconchlite: all is well\n")
+        await self.startServer(Banner=str(banner))
+        finished = await self.runCommand("echo in")
+        self.assertEqual(b"in\n", finished.output)
+        lines = finished.errors.decode("ascii").splitlines()
+        self.assertEqual([f"{LOCALHOST} says: hello"], lines[:1])
+        # sshd has made the escape harmless itself, and we make its backslash so.
+        self.assertEqual([True, True], [line.startswith(f"{LOCALHOST} says: ") for line in lines])
+
+    async def test_exposed(self) -> None:
+        """
+        A private key that others may read is not used, and one line says so.
+        """
+        await self.startServer()
+        self.identity.chmod(0o644)
+        self.assertRefused(await self.runCommand("true"), str(self.identity), "others may read")
 
     def leaveTerminal(self) -> None:
         """
