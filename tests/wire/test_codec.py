@@ -37,6 +37,8 @@ _STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     types.Rest: st.binary(max_size=40),
     types.Secret: st.binary(max_size=40),
     types.SecretRest: st.binary(max_size=40),
+    userauth.Prompts: st.lists(st.tuples(st.binary(max_size=12), st.booleans()), max_size=16).map(tuple),
+    userauth.Responses: st.lists(st.binary(max_size=12), max_size=16).map(tuple),
     gssapi.Mechanisms: st.lists(st.binary(max_size=12), max_size=16).map(tuple),
 }
 # What takes all that is left.
@@ -68,6 +70,8 @@ def example(cls: type[Structure]) -> Structure:
         types.Rest: b"rest",
         types.Secret: b"hunter2",
         types.SecretRest: b"hunter2",
+        userauth.Prompts: ((b"one", True), (b"two", False)),
+        userauth.Responses: (b"hunter2", b"hunter2"),
         gssapi.Mechanisms: (b"one", b"two"),
     }
     byField = {annotation.__metadata__[0]: value for annotation, value in values.items()}
