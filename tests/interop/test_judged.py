@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredSemaphore, gatherResults
 from twisted.trial.unittest import TestCase
@@ -29,6 +31,7 @@ from tests.interop.peers import (
     SSH,
     SSHD,
     missing,
+    program,
     publicKeyLine,
     userName,
     writePrivateKey,
@@ -293,3 +296,65 @@ class JudgedTests(TestCase):
         Rows 75 to 78: certificates, by lines and by the server's own authority.
         """
         return self.check(CERTIFICATES)
+
+
+class RevocationListTests(TestCase):
+    """
+    Row 79: key revocation lists of ssh-keygen, and what it says is in them.
+    """
+
+    def setUp(self):
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+
+    def run_(self, *arguments: str) -> int:
+        finished = subprocess.run(
+            [program("ssh-keygen"), *arguments], cwd=self.directory, capture_output=True, check=False
+        )
+        return finished.returncode
+
+    def write(self, name: str, text: str) -> str:
+        (self.directory / name).write_text(text)
+        return name
+
+    def test_everySection(self):
+        """
+        Serial numbers alone, in ranges and in bitmaps, key IDs, keys, and their
+        digests.
+        """
+        authority, other = Key.generate("ed25519"), Key.generate("ed25519")
+        keys = [Key.generate("ed25519") for _ in range(5)]
+        serials = [*range(100, 120, 2), *range(200, 210), 5000, 2**63]
+        lines = [f"serial: {serial}" for serial in serials]
+        lines += ["serial: 300-400", "id: gone", f"key: {publicKeyLine(keys[0])}"]
+        lines += [f"sha1: {publicKeyLine(keys[1])}", f"sha256: {publicKeyLine(keys[2])}"]
+        self.write("ca.pub", publicKeyLine(authority) + "\n")
+        self.write("spec", "".join(line + "\n" for line in lines))
+        self.assertEqual(self.run_("-kf", "krl", "-s", "ca.pub", "spec"), 0)
+        revoked = RevokedKeys(path=self.directory / "krl")
+        shown = [key.public() for key in keys]
+        for signer in (authority, other):
+            for serial in (0, 99, *range(100, 121), 199, 200, 209, 210, 299, 300, 400, 401, 5000, 2**63):
+                shown.append(self.certify(keys[3], signer, serial, "here"))
+            shown += [self.certify(keys[3], signer, 1, "gone"), self.certify(keys[0], signer, 1, "here")]
+        verdicts = set()
+        for number, key in enumerate(shown):
+            name = self.write(f"{number}.pub", publicKeyLine(key) + "\n")
+            theirs = self.run_("-Qf", "krl", name) != 0
+            ours = self.isRevoked(revoked, key)
+            self.assertEqual(ours, theirs, publicKeyLine(key))
+            verdicts.add(ours)
+        self.assertEqual(verdicts, {True, False})
+
+    def isRevoked(self, revoked: RevokedKeys, key: Key) -> bool:
+        try:
+            revoked.check(key)
+        except UnauthorizedLogin:
+            return True
+        return False
+
+    def certify(self, key: Key, authority: Key, serial: int, keyID: str) -> Key:
+        certified = signCertificate(
+            authority, key, kind=USER, keyID=keyID, principals=["a"], validBefore=FOREVER, serial=serial
+        )
+        return certified.public()
