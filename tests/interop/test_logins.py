@@ -11,20 +11,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword
-from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
-from zope.interface import implementer
 
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.error import AuthenticationFailed, PasswordExpired
-from conchlite.interfaces import IHostBased, IKeyboardInteractive, IPasswordChange, IUserNameOnly
-from conchlite.ssh.certificates import FOREVER, USER, signCertificate
+from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
+from conchlite.interfaces import IKeyboardInteractive, IPasswordChange, IUserNameOnly
 from conchlite.ssh.keys import Key, hostKeyFingerprint
 from conchlite.ssh.userauth import SSHUserAuthServer
 from tests.interop.account import makeAccount, withAccount
 from tests.interop.daemon import STAGE, Daemon
+from tests.interop.loginscenes import CLIENT_HOST, PASSWORD, Checker, answering, certified, giving
 from tests.interop.ours import Client, Login, Server
 from tests.interop.peers import (
     LOCALHOST,
@@ -39,8 +38,6 @@ from tests.interop.peers import (
     userKeys,
     writePrivateKey,
 )
-
-PASSWORD = "Frost und Tau"
 
 # What crypt(3) makes of it.
 _HASH = "$6$conchlite$WZzfgFgI/Ns4VOgjNbp6.Y.ij9ICC88SlhHJKHTjkNlqFkoK3A7V5Fv4O1DgUnXHHk4Ci5mSWKFP92b0vvOBC/"
@@ -59,8 +56,6 @@ WANTED = {
     "byAnswersTwice": "keyboard-interactive,keyboard-interactive",
     "byAll": "hostbased,publickey,password,keyboard-interactive",
 }
-
-CLIENT_HOST = "client.example.org"
 
 _OPTIONS = """\
 StrictModes no
@@ -83,43 +78,6 @@ auth required pam_unix.so nodelay
 account required pam_permit.so
 session required pam_permit.so
 """
-
-
-def certified(key: Key, *principals: str) -> Key:
-    """
-    A user's key with a certificate.
-    """
-    authority = hostKeys()[b"ssh-ed25519"]
-    certificate = signCertificate(
-        authority, key.public(), kind=USER, keyID="interop", principals=principals, validBefore=FOREVER
-    )
-    return key.withCertificate(certificate)
-
-
-def giving(keys: Sequence[Key]):
-    """
-    What a program with these keys answers.
-    """
-    left = list(keys)
-    given: list[Key] = []
-
-    def getPublicKey():
-        given[:] = left[:1]
-        return left.pop(0).public() if left else None
-
-    return {"getPublicKey": getPublicKey, "getPrivateKey": lambda: given[0]}
-
-
-def answering(answer: str, asked: list[tuple[bytes, bool]]):
-    """
-    What a program does with prompts.
-    """
-
-    def getGenericAnswers(name, instruction, prompts):
-        asked.extend(prompts)
-        return [answer] * len(prompts)
-
-    return {"getGenericAnswers": getGenericAnswers}
 
 
 class ServerTests(TestCase):
@@ -324,25 +282,6 @@ class ServerTests(TestCase):
         self.assertEqual(client.userAuth.authenticatedWith, [b"hostbased", b"publickey", b"password"])
 
 
-@implementer(IKeyboardInteractive)
-class Checker:
-    """
-    A checker that is a function.
-    """
-
-    def __init__(self, interface, check) -> None:
-        self.credentialInterfaces = (interface,)
-        self._check = check
-
-    async def _answer(self, credentials):
-        if not await self._check(credentials):
-            raise UnauthorizedLogin("no")
-        return credentials.username
-
-    def requestAvatarId(self, credentials):
-        return Deferred.fromCoroutine(self._answer(credentials))
-
-
 def passwordIs(secret: str):
     async def check(credentials):
         [answer] = await credentials.ask("", "Who are you?", [("Password: ", False)])
@@ -499,13 +438,9 @@ class ClientTests(TestCase):
         """
         ssh, whose ssh-keysign signs by the machine's host key.
         """
-        asked = []
-
-        async def check(credentials):
-            asked.append((credentials.clientHost, credentials.clientUser, credentials.address.host))
-            return credentials.blob == hostKeys()[b"ssh-ed25519"].public().blob()
-
-        server = self.serve(Checker(IHostBased, check))
+        machines = {"localhost": [hostKeys()[b"ssh-ed25519"].public()]}
+        users = {"alice": [("localhost", "root")]}
+        server = self.serve(HostBasedChecker(InMemoryHostBasedDB(machines, users)))
         ssh = SSH(self, reactor, server.port)
         makeAccount(ssh.directory)
         machine = ssh.directory / "ssh"
@@ -518,7 +453,7 @@ class ClientTests(TestCase):
         path, *arguments = withAccount(ssh.directory, command)
         finished = await run(self, reactor, path, arguments, b"hello", {"HOME": str(ssh.directory)})
         self.assertEqual((finished.status, finished.output), (0, b"hello"), finished.errors)
-        self.assertEqual(asked, [(b"localhost", b"root", LOCALHOST)])
+        self.assertTrue(server.transports[-1].isAuthenticated)
 
     async def test_putty(self):
         """
