@@ -412,6 +412,12 @@ class WeakKey(BadKeyError):
     """
 
 
+class SignerRejected(ConchError):
+    """
+    A signature of a file that is good, by a key that may not make it.
+    """
+
+
 class BadSignatureAlgorithmError(ConchError):
     """
     A key was asked for a signature of an algorithm that is not its own.

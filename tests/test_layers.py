@@ -35,6 +35,7 @@ FLOORS = {
     "conchlite.authorizedkeys": 5,
     "conchlite.passwords": 5,
     "conchlite.revocation": 5,
+    "conchlite.allowedsigners": 5,
     "conchlite.avatar": 5,
     "conchlite.unix": 5,
     "conchlite.endpoints": 6,

@@ -86,3 +86,28 @@ class SecurityKeyFields(Structure):
     flags: Byte
     handle: Secret
     reserved: String
+
+
+class SignedFile(Structure):
+    """
+    What a signature of a file covers, behind its magic: OpenSSH's
+    PROTOCOL.sshsig, "Signed Data".
+    """
+
+    namespace: String
+    reserved: String
+    hashAlgorithm: String
+    digest: String
+
+
+class FileSignature(Structure):
+    """
+    A signature of a file, behind its magic: PROTOCOL.sshsig, "Blob format".
+    """
+
+    version: UInt32
+    publicKey: String
+    namespace: String
+    reserved: String
+    hashAlgorithm: String
+    signature: String
