@@ -8,6 +8,7 @@ parsed, packing it and parsing it again has to give the same.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,19 +17,21 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Opener, Sealer
+from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
 from conchlite.client.hostentries import parseLine
-from conchlite.error import ConchError, EncryptedKeyError, MalformedMessage, PeerError
+from conchlite.error import CertificateRejected, ConchError, EncryptedKeyError, MalformedMessage, PeerError
 from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
+from conchlite.ssh.certificates import judgeHostCertificate, judgeUserCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.moduli import readModuli
 from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_change
 from conchlite.wire import connection, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
-from conchlite.wire.types import Reader, packUInt32
+from conchlite.wire.types import Reader, packString, packUInt32
 from tests.fuzz.logins import loginClient, loginServer
 from tests.sansio.pairs import End, clearPacket
 from tests.ssh.channels import Recorder, joined, openPair
@@ -223,6 +226,31 @@ def parsePublicKey(data: bytes) -> None:
     keyType.numbers(key)
 
 
+def parseCertificate(data: bytes) -> None:
+    """
+    A certificate: who looks for the key in it finds the same as who parses it,
+    and it is judged. It begins with a byte for its type.
+    """
+    types = catalogue.certificateTypes()
+    blob = packString(types[(data[0] if data else 0) % len(types)]) + data[1:]
+    try:
+        certificate = Key.fromString(blob, "blob").certificate
+    except ConchError:
+        with contextlib.suppress(MalformedMessage):
+            plainBlob(blob)
+        return
+    assert certificate is not None
+    assert readPublicKey(certificate.blob)[1] == certificate
+    assert plainBlob(certificate.blob) == certificate.plainBlob()
+    repr(certificate)
+    for judge in (
+        lambda: judgeUserCertificate(certificate, certificate.principals, 1_800_000_000, "192.0.2.1"),
+        lambda: judgeHostCertificate(certificate, "host.example", 1_800_000_000),
+    ):
+        with contextlib.suppress(CertificateRejected):
+            judge()
+
+
 def checkSignature(data: bytes) -> None:
     """
     A signature blob by a key blob: a byte for the algorithm, two for the size
@@ -340,6 +368,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "terminal": parseTerminal,
     "compression": inflate,
     "publickey": parsePublicKey,
+    "certificate": parseCertificate,
     "signature": checkSignature,
     "keyfile": loadAnyKey,
     "keyfile-openssh": functools.partial(loadKey, ("public_openssh", "private_openssh")),

@@ -41,7 +41,10 @@ def _everything() -> AlgorithmSet:
     ]
     return AlgorithmSet(
         all(CLIENT_DEFAULT.keyExchanges, catalogue.keyExchanges()),
-        all(CLIENT_DEFAULT.signatures, signatures),
+        # Only a device signs with the rest.
+        tuple(
+            name for name in all(CLIENT_DEFAULT.signatures, signatures) if not catalogue.isSecurityKey(name)
+        ),
         all(CLIENT_DEFAULT.ciphers, catalogue.ciphers()),
         all(CLIENT_DEFAULT.macs, catalogue.macs()),
         all(CLIENT_DEFAULT.compressions, catalogue.compressions()),
