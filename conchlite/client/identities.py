@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, TimeoutError, fail
+from twisted.internet.interfaces import IReactorTime
 
 from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, ExposedKeyFile, safe
 from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 #: The key files that are used where none is named, if they are there.
 DEFAULT_PATHS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+
+#: How many seconds an agent has to say which keys it has. A signature may take
+#: longer: it may ask a person.
+LIST_SECONDS = 10
 
 # What an RSA key of an agent is told to sign with.
 _FLAGS = {b"rsa-sha2-256": RSA_SHA2_256, b"rsa-sha2-512": RSA_SHA2_512}
@@ -213,16 +218,20 @@ def defaultIdentities(notes: list[str] | None = None) -> list[Identity]:
     return found
 
 
-async def agentIdentities(agent: Agent) -> list[Identity]:
+async def agentIdentities(agent: Agent, clock: IReactorTime) -> list[Identity]:
     """
     What an agent has; keys of types that are not known here are left out.
 
-    @raise AgentError: it does not say.
+    @raise AgentError: it does not say, or not within L{LIST_SECONDS}.
     """
     from conchlite.ssh.keys import Key
 
     found: dict[bytes, Identity] = {}
-    for blob, comment in await agent.requestIdentities():
+    try:
+        listed = await agent.requestIdentities().addTimeout(LIST_SECONDS, clock)
+    except TimeoutError:
+        raise AgentError(f"the agent has not answered within {LIST_SECONDS} seconds") from None
+    for blob, comment in listed:
         try:
             key = Key.fromString(blob, "blob").public()
         except (ConchError, ValueError):

@@ -9,6 +9,7 @@ passphrase of a key.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from hmac import compare_digest
 from typing import TYPE_CHECKING, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -23,6 +24,9 @@ from conchlite.ssh.userauth import SSHUserAuthClient
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key
     from conchlite.ssh.userauthclient import Later
+
+#: What C{password} asks for where the server wants a new one, before that.
+OLD_PASSWORD = b"Old Password: "
 
 #: How often a passphrase is asked for.
 MAXIMUM_PASSPHRASES = 3
@@ -162,15 +166,32 @@ class IdentityUserAuth(SSHUserAuthClient):
         """
         The password, typed at the terminal.
 
-        @param prompt: the server asks for a new password: that is declined,
-            and so is a password where nobody is there to be asked.
+        @param prompt: the server wants a new password: the old one is asked
+            for, and then, behind the server's text, the new one, twice.
         """
-        if not self._password or prompt is not None:
+        if not self._password:
             return None
         if self._terminal is None:
             self.notes.append("there is no terminal to ask for a password")
             return None
-        return Deferred.fromCoroutine(self._ask(self._terminal, f"Password of {self._who}: ", False))
+        if prompt is None:
+            asked = self._ask(self._terminal, f"Password of {self._who}: ", False)
+        elif prompt == OLD_PASSWORD:
+            asked = self._ask(self._terminal, f"Old password of {self._who}: ", False)
+        else:
+            asked = self._newPassword(self._terminal, prompt)
+        return Deferred.fromCoroutine(asked)
+
+    async def _newPassword(self, terminal: Terminal, prompt: bytes) -> bytes | None:
+        said = "".join(f"{line}\n" for line in self.marked(prompt.splitlines()))
+        new = await self._ask(terminal, f"{said}New password of {self._who}: ", False)
+        if new is None:
+            return None
+        again = await self._ask(terminal, f"New password of {self._who}, again: ", False)
+        if again is None or not compare_digest(new, again):
+            self.notes.append("a new password was not typed twice")
+            return None
+        return new
 
     async def _ask(self, terminal: Terminal, prompt: str, echo: bool) -> bytes | None:
         try:

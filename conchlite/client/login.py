@@ -172,7 +172,7 @@ class Login:
         fromAgent: list[Identity] = []
         if agent is not None:
             try:
-                fromAgent = await agentIdentities(agent)
+                fromAgent = await agentIdentities(agent, self._reactor)
             except AgentError as error:
                 notes.append(f"the agent's keys: {error}")
         named = [Identity(key) for key in self._keys] + [Identity.fromFile(path) for path in self._paths]

@@ -197,7 +197,7 @@ class CommandLogin:
         fromAgent: list[Identity] = []
         if agent is not None:
             try:
-                fromAgent = await identities.agentIdentities(agent)
+                fromAgent = await identities.agentIdentities(agent, self._reactor)
             except AgentError as e:
                 self._notes.append(f"the agent's keys: {e}")
         defaults = [] if paths else identities.defaultIdentities(self._notes)

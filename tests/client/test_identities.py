@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.client.identities import (
+    LIST_SECONDS,
     Identity,
     agentIdentities,
     arrange,
@@ -153,7 +155,7 @@ class ArrangeTests(IdentityTestCase):
         self.one, self.two, self.three = (Key.generate("ed25519") for _ in range(3))
 
     def inAgent(self, *keys: Key) -> list[Identity]:
-        return self.successResultOf(Deferred.fromCoroutine(agentIdentities(FakeAgent(*keys))))
+        return self.successResultOf(Deferred.fromCoroutine(agentIdentities(FakeAgent(*keys), Clock())))
 
     def offered(self, identities: list[Identity]) -> list[Key]:
         return [key for identity in identities for key in identity.offers()]
@@ -286,7 +288,7 @@ class IdentityUserAuthTests(IdentityTestCase):
         path = self.file(encrypted())
         FilePath(path + ".pub").setContent(PUBLIC)
         agent = FakeAgent(KEY, rsa)
-        fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent)))
+        fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent, Clock())))
         terminal = FakeTerminal()
         auth = self.userAuth(*arrange([Identity.fromFile(path)], fromAgent), terminal=terminal)
         for key, algorithm, flags in ((KEY, b"ssh-ed25519", 0), (rsa, b"rsa-sha2-512", 4)):
@@ -304,7 +306,7 @@ class IdentityUserAuthTests(IdentityTestCase):
         """
         agent = FakeAgent(KEY, error=AgentError("no"))
         for named, made in (([], False), ([Identity(KEY)], True)):
-            fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent)))
+            fromAgent = self.successResultOf(Deferred.fromCoroutine(agentIdentities(agent, Clock())))
             auth = self.userAuth(*arrange(named, fromAgent))
             self.successResultOf(auth.getPublicKey())
             signature = self.signed(auth, KEY.public(), b"ssh-ed25519")
@@ -379,14 +381,49 @@ class IdentityUserAuthTests(IdentityTestCase):
         self.assertIsNone(self.successResultOf(auth.getPassword()))
         self.assertEqual(auth.notes, ["no password was given"])
 
+    def test_newPassword(self) -> None:
+        """
+        Row 74: when the server wants a new password, what it says stands behind
+        a mark, and the question is ours. The new one is typed twice.
+        """
+        terminal = FakeTerminal(b"old", b"new", b"new", b"new", b"other")
+        auth = self.userAuth(terminal=terminal, password=True)
+        said = b"expired\r\n\x1b[2KPassphrase of ~/.ssh/id: "
+        self.assertEqual(b"old", self.successResultOf(auth.getPassword(b"Old Password: ")))
+        self.assertEqual(b"new", self.successResultOf(auth.getPassword(said)))
+        self.assertEqual(
+            [
+                "Old password of me@host: ",
+                "me@host says: expired\nme@host says: \\x1b[2KPassphrase of ~/.ssh/id: \n"
+                "New password of me@host: ",
+                "New password of me@host, again: ",
+            ],
+            terminal.prompts,
+        )
+        self.assertIsNone(self.successResultOf(auth.getPassword(said)))
+        self.assertEqual(["a new password was not typed twice"], auth.notes)
+        self.assertIsNone(self.successResultOf(auth.getPassword(said)))
+
+    def test_silentAgent(self) -> None:
+        """
+        An agent that does not say which keys it has is given up.
+        """
+        clock = Clock()
+        agent = FakeAgent()
+        agent.requestIdentities = Deferred
+        listed = Deferred.fromCoroutine(agentIdentities(agent, clock))
+        clock.advance(LIST_SECONDS - 1)
+        self.assertNoResult(listed)
+        clock.advance(1)
+        self.assertIn("not answered", str(self.failureResultOf(listed, AgentError).value))
+
     def test_noPassword(self) -> None:
         """
-        It is not asked for unless it is wanted, where nobody is, and when the
-        server wants a new one.
+        It is not asked for unless it is wanted, and where nobody is.
         """
         terminal = FakeTerminal(b"sesame")
         self.assertIsNone(self.userAuth(terminal=terminal).getPassword())
-        self.assertIsNone(self.userAuth(terminal=terminal, password=True).getPassword(b"New password: "))
+        self.assertIsNone(self.userAuth(terminal=terminal).getPassword(b"New password: "))
         self.assertEqual(terminal.prompts, [])
         auth = self.userAuth(password=True)
         self.assertIsNone(auth.getPassword())
