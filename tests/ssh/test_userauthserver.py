@@ -439,7 +439,7 @@ class ServerTimeTests(ServerMixin, SynchronousTestCase):
 
 class ServerLateTests(ServerMixin, SynchronousTestCase):
     """
-    Checkers that answer when nobody waits any more (CVE-2026-77185).
+    Row 57: checkers that answer when nobody waits any more (CVE-2026-77185).
     """
 
     def test_lost(self):
