@@ -92,9 +92,10 @@ class AllowedSigners:
     """
     A file of allowed signers.
 
-    As with C{ssh-keygen}, the first line that has the key and the name decides,
-    and a line that cannot be read ends the search with an error if it comes
-    before that: it may be the one that would have said no.
+    Every line allows, and none forbids: as C{ssh-keygen} does, a line that
+    cannot be read is left out. The errors name it, as it may have been meant.
+
+    @ivar unreadable: what is wrong with such lines, after a search.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -102,6 +103,7 @@ class AllowedSigners:
         @param text: what is in the file.
         """
         self._lines = text.split(b"\n")
+        self.unreadable: list[InvalidEntry] = []
 
     @classmethod
     def fromFile(cls, path: str | os.PathLike[str]) -> AllowedSigners:
@@ -120,7 +122,6 @@ class AllowedSigners:
         @param namespace: what the signature is for.
         @param now: the time at which it has to be valid, in seconds since 1970.
         @raise SignerRejected: it may not; the text says why.
-        @raise InvalidEntry: a line that may concern it cannot be read.
         """
         name, wanted = asBytes(principal), asBytes(namespace)
         reason: SignerRejected | None = None
@@ -135,7 +136,7 @@ class AllowedSigners:
                 reason = error
             else:
                 return
-        raise reason or SignerRejected(f"no line lets this key sign as {safe(name)}")
+        raise reason or self._rejected(f"no line lets this key sign as {safe(name)}")
 
     def findPrincipals(self, key: Key, now: float) -> tuple[bytes, ...]:
         """
@@ -144,7 +145,6 @@ class AllowedSigners:
 
         @param now: the time at which it has to be valid, in seconds since 1970.
         @raise SignerRejected: as nobody.
-        @raise InvalidEntry: a line cannot be read.
         """
         for signer in self._signers(None):
             if not signer.isAbout(key):
@@ -158,62 +158,76 @@ class AllowedSigners:
                 names = [name for name in names if _isCertified(key.certificate, name, now)]
             if names:
                 return tuple(names)
-        raise SignerRejected("no line has this key")
+        raise self._rejected("no line has this key")
+
+    def _rejected(self, why: str) -> SignerRejected:
+        return SignerRejected("; ".join([why, *map(str, self.unreadable)]))
 
     def _signers(self, principal: bytes | None) -> Iterator[Signer]:
         """
         The lines that are about C{principal}; L{None} for all.
         """
+        self.unreadable = []
         for number, line in enumerate(self._lines, 1):
-            text = line.strip()
-            if not text or text.startswith(b"#"):
-                continue
-            match = _PRINCIPALS.match(text)
-            if match is None:
-                raise InvalidEntry(f"allowed signers, line {number}: no principals, or nothing behind them")
-            principals = match["plain"] if match["quoted"] is None else match["quoted"]
-            if principal is not None and not matchesList(principal, principals):
-                continue
             try:
-                yield _signer(principals, text[match.end() :])
+                signer = _signer(line.strip(), principal)
             except (BadKeyError, InvalidEntry) as error:
-                raise InvalidEntry(f"allowed signers, line {number}: {error}") from None
+                self.unreadable.append(InvalidEntry(f"line {number} cannot be read: {error}"))
+            else:
+                if signer is not None:
+                    yield signer
 
 
-def _signer(principals: bytes, text: bytes) -> Signer:
-    options, name, encoded, _ = splitLine(text)
+def _signer(line: bytes, principal: bytes | None) -> Signer | None:
+    """
+    What a line says; L{None} if that is nothing, or is not about C{principal}.
+    """
+    if not line or line.startswith(b"#"):
+        return None
+    match = _PRINCIPALS.match(line)
+    if match is None:
+        raise InvalidEntry("no principals, or nothing behind them")
+    principals = match["plain"] if match["quoted"] is None else match["quoted"]
+    if principal is not None and not matchesList(principal, principals):
+        return None
+    options, name, encoded, _ = splitLine(line[match.end() :])
     if not encoded:
         raise InvalidEntry("no key")
     key = Key.fromString(decodeBase64(encoded, "key"), "blob")
     if key.sshType() != name:
         raise InvalidEntry(f"the line says {safe(name)}, the key {safe(key.sshType())}")
-    values: dict[bytes, bytes | None] = {}
-    at = 0
-    while at < len(options):
-        match = _OPTION.match(options, at)
-        if match is None:
-            raise InvalidEntry(f"no option: {safe(options[at:])}")
-        option, at = match["name"].lower(), match.end()
-        if bool(match["comma"]) != (at < len(options)):
-            raise InvalidEntry(f"no option: {safe(options[match.start() :])}")
-        if option in values or (option in _VALUED) != (match["value"] is not None):
-            raise InvalidEntry(f"the option {safe(option)} twice, or with no value that belongs to it")
-        if option not in (*_VALUED, b"cert-authority"):
-            raise InvalidEntry(f"the unknown option {safe(option)}")
-        values[option] = match["value"]
+    values = _options(options)
     after, before = values.get(b"valid-after"), values.get(b"valid-before")
-    namespaces = values.get(b"namespaces")
     signer = Signer(
         principals,
         key,
         b"cert-authority" in values,
-        None if namespaces is None else namespaces.replace(b'\\"', b'"'),
+        values.get(b"namespaces"),
         None if after is None else parseTime(after),
         None if before is None else parseTime(before),
     )
     if None not in (after, before) and (signer.validBefore or 0) <= (signer.validAfter or 0):
         raise InvalidEntry("valid-before is before valid-after")
     return signer
+
+
+def _options(text: bytes) -> dict[bytes, bytes]:
+    """
+    The options of a line: name to value, which a flag has none of.
+    """
+    values: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(text):
+        match = _OPTION.match(text, at)
+        if match is None or bool(match["comma"]) != (match.end() < len(text)):
+            raise InvalidEntry(f"no option: {safe(text[at:])}")
+        option, value, at = match["name"].lower(), match["value"], match.end()
+        if option not in (*_VALUED, b"cert-authority"):
+            raise InvalidEntry(f"the unknown option {safe(option)}")
+        if option in values or (option in _VALUED) != (value is not None):
+            raise InvalidEntry(f"the option {safe(option)} twice, or with no value that belongs to it")
+        values[option] = (value or b"").replace(b'\\"', b'"')
+    return values
 
 
 def _judgeCertificate(certificate: Certificate, principal: bytes, now: float) -> None:
