@@ -135,7 +135,7 @@ class SSHPublicKeyChecker:
         # What belongs to the key is done first, so that it is done for users
         # who do not exist, too.
         try:
-            key = Key.fromString(credentials.blob)
+            key = Key.fromString(credentials.blob, type="blob")
         except ConchError as error:
             raise UnauthorizedLogin(str(error)) from None
         if self._revoked is not None:

@@ -59,7 +59,7 @@ class Factor:
         from conchlite.ssh.fingerprints import hostKeyFingerprint
         from conchlite.ssh.keys import Key
 
-        key = Key.fromString(blob)
+        key = Key.fromString(blob, type="blob")
         return cls(method, permissions, key.sshType(), hostKeyFingerprint(key.blob()).sha256, key.certificate)
 
     def __str__(self) -> str:
@@ -122,6 +122,22 @@ class Login:
         self.clientAddress = clientAddress
         self.method = b""
         self.factors: list[Factor] = []
+        self._before = 0
+
+    def begin(self, method: bytes) -> None:
+        """
+        Another request comes.
+        """
+        self.method = method
+        self._before = len(self.factors)
+
+    def end(self) -> None:
+        """
+        The request has succeeded. What was proved by it is there already, but
+        for a method of the program's own that has not asked the portal.
+        """
+        if len(self.factors) == self._before:
+            self.factors = [*self.factors, Factor(self.method, Permissions())]
 
     def add(self, avatarID: object, factors: Collection[Factor]) -> object:
         """
@@ -133,7 +149,7 @@ class Login:
         @raise UnauthorizedLogin: he has proved just this before, or as
             another user, or has now two commands that he is bound to.
         """
-        if self.factors and avatarID != self._name:
+        if self._name is not None and avatarID != self._name:
             raise UnauthorizedLogin("this is proved by somebody else")
         proved = [factor.fingerprint for factor in self.factors if factor.fingerprint]
         for factor in factors:
@@ -143,10 +159,8 @@ class Login:
                 raise UnauthorizedLogin(f"the key {factor.fingerprint} was used before")
             proved.append(factor.fingerprint)
         together = [*self.factors, *factors]
-        permissions = Permissions()
         try:
-            for factor in together:
-                permissions = permissions.intersect(factor.permissions)
+            permissions = _allowing(Permissions(), together)
         except CommandsConflict as error:
             raise UnauthorizedLogin(str(error)) from None
         self.factors = together
@@ -155,7 +169,21 @@ class Login:
             return AvatarID(avatarID, permissions, together)
         return avatarID
 
+    def permissionsOf(self, granted: Permissions) -> Permissions:
+        """
+        What is left of what the server grants.
+
+        @raise CommandsConflict: nothing.
+        """
+        return _allowing(granted, self.factors)
+
     _name: object = None
+
+
+def _allowing(granted: Permissions, factors: Collection[Factor]) -> Permissions:
+    for factor in factors:
+        granted = granted.intersect(factor.permissions)
+    return granted
 
 
 def loginOf(credentials: ICredentials) -> Login:

@@ -7,10 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.cred.credentials import ICredentials
 from twisted.cred.error import LoginFailed, Unauthorized
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -30,7 +28,6 @@ from conchlite.error import (
     UnknownService,
     safe,
 )
-from conchlite.interfaces import IConchUser
 from conchlite.sansio.authentication import (
     ALIASES,
     ServerAuthentication,
@@ -43,7 +40,7 @@ from conchlite.ssh.authmethods import METHODS
 from conchlite.ssh.authmethods.base import LoginResult, MethodReply
 from conchlite.ssh.authmethods.publickey import unbind
 from conchlite.ssh.common import Text, asBytes
-from conchlite.ssh.doorman import Doorman
+from conchlite.ssh.doorman import GuardedPortal
 from conchlite.ssh.factors import Login, Methods, following
 from conchlite.ssh.gssapi import KERBEROS, Library, Run
 from conchlite.ssh.service import SSHService
@@ -173,7 +170,7 @@ class SSHUserAuthServer(SSHService):
         """
         Find out which methods there are, and how long this may take.
         """
-        self.portal = self.transport.factory.portal
+        self.portal = GuardedPortal(self, self.transport.factory.portal)
         self.supportedAuthentications = []
         for interface in self.portal.listCredentialsInterfaces():
             method = self.interfaceToMethod.get(interface)
@@ -231,7 +228,8 @@ class SSHUserAuthServer(SSHService):
             self._login = Login(request.userName, self.transport.getPeer().hostText)
         self.user = request.userName
         self.nextService = request.serviceName
-        self.method = self._login.method = ALIASES.get(request.methodName, request.methodName)
+        self.method = ALIASES.get(request.methodName, request.methodName)
+        self._login.begin(self.method)
         self.boundHostKey = self.transport.hostKey if request.methodName in ALIASES else None
         if self.banner is not None and self._bannerWaits:
             self._bannerWaits = False
@@ -340,26 +338,12 @@ class SSHUserAuthServer(SSHService):
         """
         return self.requiredMethods
 
-    def logIn(self, credentials: ICredentials) -> Deferred[LoginResult]:
+    def underWay(self) -> tuple[Login, object]:
         """
-        Ask the portal.
-
-        The checker finds in the attribute C{login} of C{credentials} the
-        L{conchlite.ssh.factors.Login} that they belong to. When it has
-        accepted them, and if they are all that is wanted, the realm is asked
-        for an L{conchlite.ssh.factors.AvatarID}.
-
-        @return: fires with the login, or fails with what the checker or the
-            realm raised, or with L{NotEnoughAuthentication}.
+        The login that is under way, and the request of it that is being
+        decided.
         """
-        theirs: Any = credentials
-        theirs.login = self._login
-        portal = copy(self.portal)
-        portal.realm = Doorman(self, self._login, self._attempt, credentials, self.portal.realm)
-        # A realm of a program's own may answer at once.
-        login: Callable[..., Any] = portal.login
-        answer: Deferred[LoginResult] = maybeDeferred(login, credentials, None, IConchUser)
-        return answer
+        return self._login, self._attempt
 
     def isDeciding(self, attempt: object) -> bool:
         """
@@ -499,10 +483,13 @@ class SSHUserAuthServer(SSHService):
         """
         _, avatar, logout = result
         transport = self.transport
+        self._login.end()
+        if not self.isComplete():
+            maybeDeferred(self._logOut, result).addErrback(self._ebInternal)
+            raise NotEnoughAuthentication("another method has to follow")
         transport.avatar = avatar
         transport.logoutFunction = logout
-        for factor in self._login.factors:
-            transport.permissions = transport.permissions.intersect(factor.permissions)
+        transport.permissions = self._login.permissionsOf(transport.permissions)
         service = transport.factory.getService(transport, self.nextService)
         if service is None:
             # RFC 4252 section 5: then the login must not be accepted.

@@ -4,10 +4,14 @@ Tests for L{conchlite.ssh.factors}, and for logins that take more than one.
 
 from __future__ import annotations
 
-from twisted.cred.credentials import IUsernamePassword
-from twisted.internet.defer import succeed
+from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import fail, succeed
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite.interfaces import IConchUser
+from conchlite.ssh.certificates import FOREVER, USER, signCertificate
 from conchlite.ssh.factors import AvatarID, following
 from conchlite.ssh.fingerprints import hostKeyFingerprint
 from conchlite.ssh.permissions import Permissions
@@ -97,8 +101,6 @@ class SeveralTests(ServerMixin, SynchronousTestCase):
         """
         Row 58: a certificate is its key once more.
         """
-        from conchlite.ssh.certificates import FOREVER, USER, signCertificate
-
         certified = signCertificate(
             ed25519(9), ed25519(1), kind=USER, keyID="id", principals=["user"], validBefore=FOREVER
         )
@@ -226,3 +228,117 @@ class PermissionsOfFactorsTests(ServerMixin, SynchronousTestCase):
         self.start(keyChecker(lambda c: succeed(row)))
         self.assertLoggedIn(self.ask(signed(ed25519(1))))
         self.assertEqual(self.factory.realm.events, [("in", row)])
+
+
+class OverrideTests(ServerMixin, SynchronousTestCase):
+    """
+    Subclasses that ask the portal themselves, as programs for Conch do.
+    """
+
+    def test_permissions(self):
+        """
+        Row 59: what the checker takes away stays away.
+        """
+
+        class Own(SSHUserAuthServer):
+            def auth_password(self, packet):
+                return self.portal.login(UsernamePassword(self.user, b"a"), None, IConchUser)
+
+        bound = Permissions(command=b"date")
+        checker = FakeChecker(IUsernamePassword, lambda c: AvatarID(c.username, bound))
+        self.start(checker, server=Own())
+        self.assertLoggedIn(self.ask(passwordRequest("a")))
+        self.assertEqual(self.transport.permissions.command, b"date")
+
+    def test_severalMethods(self):
+        """
+        A method that lets a user in without the portal is one method.
+        """
+
+        class Own(SSHUserAuthServer):
+            requiredMethods = ((PASSWORD, KEY), (KEY, PASSWORD))
+
+            def auth_password(self, packet):
+                return succeed((IConchUser, object(), lambda: out.append("out")))
+
+        out = []
+        self.start(knows(), owners(ed25519(1)), server=Own())
+        self.assertRefused(self.ask(passwordRequest("a")), KEY, partial=True)
+        self.assertEqual(out, ["out"])
+        self.assertLoggedIn(self.ask(signed(ed25519(1))))
+        self.start(knows(), owners(ed25519(1)), server=Own())
+        self.assertRefused(self.ask(signed(ed25519(1))), PASSWORD, partial=True)
+        self.assertLoggedIn(self.ask(passwordRequest("a")))
+
+    def test_portal(self):
+        """
+        The portal has what the factory's has.
+        """
+        self.start(owners(ed25519(1)))
+        self.assertIs(self.server.portal.realm, self.factory.realm)
+        self.assertEqual(self.server.portal.listCredentialsInterfaces(), [ISSHPrivateKey])
+        self.factory.portal.own = "attribute"
+        self.assertEqual(self.server.portal.own, "attribute")
+
+    def test_realmFails(self):
+        """
+        What is proved to a realm that has no avatar may be proved again.
+        """
+        self.start(owners(ed25519(1)))
+        answers = [fail(UnauthorizedLogin("not today")), succeed((IConchUser, object(), lambda: None))]
+        self.factory.portal.realm.requestAvatar = lambda *arguments: answers.pop(0)
+        self.assertRefused(self.ask(signed(ed25519(1))), KEY)
+        self.assertLoggedIn(self.ask(signed(ed25519(1))))
+
+    def test_serversCommand(self):
+        """
+        A command of the server's for everybody, and a key with another one.
+        """
+        self.start(keyChecker(lambda c: AvatarID(c.username, Permissions(command=b"date"))))
+        self.transport.permissions = Permissions(command=b"uname")
+        self.assertRefused(self.ask(signed(ed25519(1))), KEY)
+        self.assertNobodyIn()
+        self.assertEqual(self.factory.realm.events, [])
+
+
+class LogTests(ServerMixin, SynchronousTestCase):
+    """
+    What the log says of a login.
+    """
+
+    def logged(self, key):
+        events = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.start(keyChecker(lambda credentials: credentials.username))
+        self.assertLoggedIn(self.ask(signed(key)))
+        [line] = [formatEvent(event) for event in events if "logged in" in formatEvent(event)]
+        return line
+
+    def test_key(self):
+        fingerprint = hostKeyFingerprint(ed25519(1).blob()).sha256
+        self.assertEqual(
+            self.logged(ed25519(1)),
+            f"user logged in with publickey ssh-ed25519 {fingerprint} from 192.0.2.1",
+        )
+
+    def test_certificate(self):
+        """
+        Row 130: of a certificate its name, made harmless, its number, and
+        whose it is.
+        """
+        certified = signCertificate(
+            ed25519(9),
+            ed25519(1),
+            kind=USER,
+            keyID="a\nb",
+            principals=["user"],
+            validBefore=FOREVER,
+            serial=7,
+        )
+        fingerprint, authority = (hostKeyFingerprint(ed25519(seed).blob()).sha256 for seed in (1, 9))
+        self.assertEqual(
+            self.logged(certified),
+            f"user logged in with publickey ssh-ed25519-cert-v01@openssh.com {fingerprint}"
+            f' ID "a\\nb" serial 7 CA {authority} from 192.0.2.1',
+        )

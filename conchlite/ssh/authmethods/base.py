@@ -158,7 +158,10 @@ class ServerMethod:
         @return: fires with the login, or fails with what the checker or the
             realm raised.
         """
-        return self.server.logIn(credentials).addErrback(_refused)
+        from conchlite.interfaces import IConchUser
+
+        login: Deferred[Any] = self.server.portal.login(credentials, None, IConchUser)
+        return login.addErrback(_refused)
 
 
 def _refused(reason: Failure) -> Failure:
