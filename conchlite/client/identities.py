@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import Deferred, TimeoutError, fail
 from twisted.internet.interfaces import IReactorTime
 
+from conchlite.algorithms.keyfiles.openssh import publicBlob
 from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, ExposedKeyFile, safe
 from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
 
@@ -55,8 +56,8 @@ class Identity:
     @ivar path: the file; empty for a key that is in none.
     @ivar private: the private key; L{None} while it is encrypted, and for one
         that only an agent has.
-    @ivar public: the public key; L{None} if that is encrypted with it, and
-        there is no file C{.pub} beside it.
+    @ivar public: the public key; L{None} if that is encrypted with it, as it is
+        in other formats than OpenSSH's, and there is no file C{.pub} beside it.
     @ivar certificates: the public key with each of its certificates.
     @ivar agent: the agent that has the private half, if one has it.
     @ivar agentBlobs: what the agent lists of it: the key, certificates, or both.
@@ -109,7 +110,12 @@ class Identity:
         try:
             return Key.fromFile(self.path + ".pub").public()
         except (OSError, BadKeyError, EncryptedKeyError):
-            # It only saves a question, if the server does not want the key.
+            pass
+        try:
+            return Key.fromString(publicBlob(Path(self.path).read_bytes()), "blob")
+        except (OSError, BadKeyError):
+            # It only saves a question, if the server does not want the key, or
+            # the agent has it. What is signed, is signed by the private key.
             return None
 
     @property

@@ -95,6 +95,15 @@ class IdentityTests(IdentityTestCase):
         self.assertIsNone(identity.private)
         self.assertEqual(identity.public, KEY.public())
 
+    def test_encryptedOpenSSH(self) -> None:
+        """
+        So does OpenSSH's format, which has it in clear.
+        """
+        written = KEY.toString("openssh", subtype="v1", passphrase=b"sesame")
+        identity = Identity.fromFile(self.file(written))
+        self.assertIsNone(identity.private)
+        self.assertEqual(identity.public, KEY.public())
+
     def test_publicFileIsUnreadable(self) -> None:
         path = self.file(encrypted())
         FilePath(path + ".pub").setContent(b"no key")

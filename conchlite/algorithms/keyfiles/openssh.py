@@ -213,6 +213,17 @@ class PrivateKeyFile:
         return _armoured(_MAGIC + envelope.pack())
 
 
+def publicBlob(data: bytes) -> bytes:
+    """
+    The public key that stands in clear in a private key's file, also in an
+    encrypted one. Nothing vouches for it.
+
+    @raise BadKeyError: the file is none of this format, or damaged.
+    """
+    with reading(_WHAT):
+        return _Envelope.unpack(_unarmoured(data)).publicKey
+
+
 def _padding(size: int) -> bytes:
     """
     1, 2, 3 ...
