@@ -134,6 +134,8 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/authentication/kerberos.py",
             "howto/listings/authentication/newpassword.py",
             "howto/listings/authentication/login.py",
+            "howto/listings/certificates/authority.py",
+            "howto/listings/certificates/hostkey.py",
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
             "howto/listings/server/hostkeys.py",
