@@ -17,6 +17,7 @@ from twisted.cred.credentials import ICredentials, ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
 
 from conchlite.error import CommandsConflict, safe
+from conchlite.interfaces import IHostBased
 from conchlite.ssh.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Factor:
         """
         permissions = getattr(avatarID, "permissions", None) or Permissions()
         blob: bytes | None = getattr(credentials, "blob", None)
-        if blob is None or not ISSHPrivateKey.providedBy(credentials):
+        signed = ISSHPrivateKey.providedBy(credentials) or IHostBased.providedBy(credentials)
+        if blob is None or not signed:
             return cls(method, permissions)
         from conchlite.ssh.fingerprints import hostKeyFingerprint
         from conchlite.ssh.keys import Key
@@ -98,9 +100,11 @@ class AvatarID(bytes):
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """
-        The SHA-256 fingerprints of the keys that the user has signed with.
+        The SHA-256 fingerprints of the keys that the user has signed with; that
+        of a machine which has spoken for him is not among them.
         """
-        return tuple(factor.fingerprint for factor in self.factors if factor.fingerprint)
+        own = (factor for factor in self.factors if factor.method != b"hostbased")
+        return tuple(factor.fingerprint for factor in own if factor.fingerprint)
 
 
 class Login:

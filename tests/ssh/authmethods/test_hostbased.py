@@ -258,6 +258,28 @@ class ServerTests(ServerMixin, SynchronousTestCase):
             self.assertIsInstance(self.transport.error, MalformedMessage)
 
 
+class TwiceTests(ServerMixin, SynchronousTestCase):
+    def test_sameKey(self):
+        """
+        Row 58: two machines' words, where two are wanted, are two keys.
+        """
+
+        class Server(SSHUserAuthServer):
+            requiredMethods = ((b"hostbased", b"hostbased"),)
+
+        for second, fine in ((1, False), (2, True)):
+            checker = FakeChecker(IHostBased, lambda credentials: credentials.username)
+            self.start(checker, server=Server())
+            self.assertRefused(self.ask(signed(ed25519(1))), METHOD, partial=True)
+            answer = self.ask(signed(ed25519(second)))
+            if fine:
+                self.assertLoggedIn(answer)
+                [(_, avatarID)] = self.factory.realm.events
+                self.assertEqual((len(avatarID.factors), avatarID.fingerprints), (2, ()))
+            else:
+                self.assertRefused(answer, METHOD)
+
+
 class BothTests(SynchronousTestCase):
     def test_login(self):
         asked = []
