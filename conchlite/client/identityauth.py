@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from conchlite.client.identities import Identity
 from conchlite.client.terminal import Terminal
 from conchlite.error import AgentError, BadPassphrase, ConchError, NoAnswer, safe
+from conchlite.ssh.agentclient import SSHAgentClient
 from conchlite.ssh.common import Text
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.userauth import SSHUserAuthClient
@@ -121,6 +122,8 @@ class IdentityUserAuth(SSHUserAuthClient):
         identity = self._current
         if identity is not None and identity.agent is not None:
             try:
+                if isinstance(identity.agent, SSHAgentClient):
+                    await identity.agent.bindToTransport(self.transport)
                 return await identity.signWithAgent(publicKey, data, self.signatureAlgorithm)
             except AgentError as e:
                 self.notes.append(f"a signature by the agent: {e}")

@@ -27,6 +27,7 @@ from conchlite.ssh.agentclient import SSHAgentClient, readAnswer
 from conchlite.ssh.agentframes import AgentAnswers
 from conchlite.ssh.agentsocket import AgentSocket
 from conchlite.ssh.channel import SSHChannel
+from conchlite.ssh.channelmachine import ChannelMachine
 from conchlite.wire import agent
 from conchlite.wire.codec import Message
 from conchlite.wire.numbers import OPEN_RESOURCE_SHORTAGE
@@ -52,6 +53,19 @@ _CHANGES = {
 }
 
 
+class _AgentMachine(ChannelMachine):
+    """
+    A server that has closed waits for no answers: nobody is to be asked about
+    what it wanted.
+    """
+
+    __slots__ = ()
+
+    def peerGone(self) -> None:
+        if self.openedAs is not None:
+            self.incoming.drop()
+
+
 class AgentChannel(SSHChannel):
     """
     A channel to an agent, with a protocol at our end.
@@ -61,6 +75,10 @@ class AgentChannel(SSHChannel):
 
     name = CHANNEL
     localWindowSize = 256 * 1024
+    #: Who closes asks no more, and wants no answers.
+    closeGrace = 0
+
+    _machineClass = _AgentMachine
 
     def __init__(self, protocol: Protocol, ended: Callable[[AgentChannel], None], **named: Any) -> None:
         """
@@ -80,7 +98,6 @@ class AgentChannel(SSHChannel):
         self.protocol.dataReceived(data)
 
     def eofReceived(self) -> None:
-        # Who asks no more wants no answers.
         self.loseConnection()
 
     def loseConnection(self) -> None:
@@ -392,7 +409,8 @@ class _SocketEnd(Protocol):
     def connectionMade(self) -> None:
         end = cast(Any, self.transport)
         end.pauseProducing()
-        self._opening = self._forwarded.openChannel(_ChannelEnd(end))
+        self._channelEnd = _ChannelEnd(end)
+        self._opening = self._forwarded.openChannel(self._channelEnd)
         self._opening.addCallbacks(self._opened, lambda _: end.loseConnection())
 
     def _opened(self, channel: AgentChannel) -> None:
@@ -400,6 +418,7 @@ class _SocketEnd(Protocol):
         self._channel = channel
         channel.registerProducer(end, True)
         end.registerProducer(channel, True)
+        self._channelEnd.joined = True
         end.resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
@@ -416,14 +435,18 @@ class _SocketEnd(Protocol):
 class _ChannelEnd(Protocol):
     """
     The user's end: what the agent says goes to the socket.
+
+    @ivar joined: whether the socket holds back the agent.
     """
 
     def __init__(self, end: Any) -> None:
         self._end = end
+        self.joined = False
 
     def dataReceived(self, data: bytes) -> None:
         self._end.write(data)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        self._end.unregisterProducer()
+        if self.joined:
+            self._end.unregisterProducer()
         self._end.loseConnection()

@@ -13,7 +13,10 @@ import functools
 import tempfile
 from collections.abc import Callable, Sequence
 
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Opener, Sealer
@@ -21,22 +24,36 @@ from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
 from conchlite.client.hostentries import parseLine
-from conchlite.error import CertificateRejected, ConchError, EncryptedKeyError, MalformedMessage, PeerError
+from conchlite.error import (
+    AgentError,
+    CertificateRejected,
+    ConchError,
+    EncryptedKeyError,
+    MalformedMessage,
+    PeerError,
+)
 from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
+from conchlite.ssh.agent import Constraints, KeyRing, SSHAgentClient, SSHAgentServer
 from conchlite.ssh.certificates import judgeHostCertificate, judgeUserCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.moduli import readModuli
 from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_change
-from conchlite.wire import connection, kex, transport, userauth
+from conchlite.wire import agent, connection, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packString, packUInt32
+from tests.algorithms.keyvectors import keyText
 from tests.fuzz.logins import loginClient, loginServer
 from tests.sansio.pairs import End, clearPacket
 from tests.ssh.channels import Recorder, joined, openPair
 
 _MAC = b"\x33" * 64
+
+# The keys of an agent.
+_KEY = Key.fromString(keyText("ed25519.openssh"))
+_OTHER_KEY = Key.fromString(keyText("ecdsa256.openssh"))
+
 _CIPHERS = {
     "aesgcm": (b"aes128-gcm@openssh.com", None),
     "chacha20poly1305": (b"chacha20-poly1305@openssh.com", None),
@@ -349,6 +366,46 @@ def parseExtensions(data: bytes) -> None:
     Reader(data).extensions()
 
 
+def askAgent(data: bytes) -> None:
+    """
+    An agent that holds keys, with and without constraints: what a client
+    sends, with lengths as it likes.
+    """
+    ring = KeyRing(Clock(), confirm=lambda use: False)
+    ring.add(_KEY, "plain")
+    ring.add(_OTHER_KEY, "restrained", Constraints(60, confirm=True))
+    server = SSHAgentServer(ring)
+    server.makeConnection(StringTransport())
+    for piece in _pieces(data):
+        server.dataReceived(piece)
+    server.connectionLost()
+
+
+def answerForAgent(data: bytes) -> None:
+    """
+    A client that has asked for all that there is: what an agent answers. Each
+    Deferred fires once.
+    """
+    client = SSHAgentClient()
+    client.makeConnection(StringTransport())
+    waiting = [
+        client.requestIdentities(),
+        client.signData(_KEY.blob(), b"data"),
+        client.removeAllIdentities(),
+        client.queryExtensions(),
+        client.requestIdentities(),
+    ]
+    outcomes: list[object] = []
+    for deferred in waiting:
+        deferred.addBoth(outcomes.append)
+    for piece in _pieces(data):
+        client.dataReceived(piece)
+    client.connectionLost()
+    assert len(outcomes) == len(waiting), outcomes
+    for outcome in outcomes:
+        assert not isinstance(outcome, Failure) or outcome.check(AgentError), outcome
+
+
 #: The name on the command line and what is run.
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "reader": readPlain,
@@ -365,6 +422,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "connection": functools.partial(parse, _declared(connection, Structure)),
     "data": parseByHand,
     "channels": converse,
+    "agent": functools.partial(parse, _declared(agent, Structure)),
+    "agent-client": answerForAgent,
+    "agent-server": askAgent,
     "terminal": parseTerminal,
     "compression": inflate,
     "publickey": parsePublicKey,
