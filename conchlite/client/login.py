@@ -20,11 +20,11 @@ from twisted.python.failure import Failure
 
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.client.connecting import ClientConnection, Connecting
-from conchlite.client.hostkeys import KnownHosts
+from conchlite.client.hostkeys import HostKeyPolicy, KnownHosts
 from conchlite.client.identities import Agent, Identity, agentIdentities, arrange
 from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.client.knownhosts import UserInterface
-from conchlite.client.policies import Ask, Policy, Strict
+from conchlite.client.policies import Ask, Strict
 from conchlite.error import AgentError, CannotConnect, UsageError, safe
 from conchlite.ssh.agent import SSHAgentClient
 from conchlite.ssh.common import Text, asBytes
@@ -74,6 +74,7 @@ class Login:
         ui: UserInterface | None = None,
         algorithms: AlgorithmSet | None = None,
         *,
+        hostKeys: HostKeyPolicy | None = None,
         agent: Agent | IStreamClientEndpoint | None = None,
         identities: Sequence[str] = (),
         identitiesOnly: bool = False,
@@ -93,6 +94,8 @@ class Login:
             to refuse it.
         @param algorithms: what is offered to the server; by default what every
             client offers.
+        @param hostKeys: whom to trust, as L{conchlite.client.policies} has it,
+            in the place of C{knownHosts} and C{ui}.
         @param agent: the user's agent, as L{connectToAgent
             <conchlite.client.agent.connectToAgent>} has it, or an endpoint
             that leads to one, which is asked anew for each connection. It
@@ -111,7 +114,8 @@ class Login:
             user in without asking for a proof.
         @param bannerReceived: gets what the server has to say to the user
             before the login, safe to print, and its language.
-        @raise UsageError: one of C{keys} is no private key.
+        @raise UsageError: one of C{keys} is no private key, or there are two
+            ways to know the server.
         @raise ConchError: a file of C{identities} cannot be read.
         """
         for key in keys:
@@ -135,7 +139,11 @@ class Login:
         for path in identities:
             Identity.fromFile(path)
         self._password = password
-        self._hostKeys: Policy = Strict(knownHosts) if ui is None else Ask(ui, knownHosts)
+        if hostKeys is not None and (knownHosts is not None or ui is not None):
+            raise UsageError("hostKeys says whom to trust: give it the known hosts and the user interface")
+        if hostKeys is None:
+            hostKeys = Strict(knownHosts) if ui is None else Ask(ui, knownHosts)
+        self._hostKeys = hostKeys
         self._algorithms = algorithms
 
     def connect(self) -> Deferred[ClientConnection]:
