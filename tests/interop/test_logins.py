@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
+from conchlite.client.agent import connectToAgent
 from conchlite.error import AuthenticationFailed, PasswordExpired
 from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.interfaces import IKeyboardInteractive, IPasswordChange, IUserNameOnly
@@ -31,16 +33,21 @@ from tests.interop.peers import (
     Finished,
     freePort,
     hostKeys,
+    missing,
     program,
     publicKeyLine,
     rareHostKeys,
     run,
+    start,
     userKeys,
     writePrivateKey,
 )
 
 # What crypt(3) makes of it.
 _HASH = "$6$conchlite$WZzfgFgI/Ns4VOgjNbp6.Y.ij9ICC88SlhHJKHTjkNlqFkoK3A7V5Fv4O1DgUnXHHk4Ci5mSWKFP92b0vvOBC/"
+
+# The device of OpenSSH's own tests.
+SK_DUMMY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 
 #: Users of sshd, and by what they have to log in.
 WANTED = {
@@ -87,6 +94,7 @@ class ServerTests(TestCase):
 
     timeout = 60
     daemon: Daemon
+    authorizedKeys: Path
 
     async def start(self) -> Daemon:
         if STAGE.take(reactor, type(self)):
@@ -98,6 +106,7 @@ class ServerTests(TestCase):
             type(self).daemon = await Daemon(reactor, directory).start(
                 arguments, port=port, announces=f"Server listening on {LOCALHOST} port {port}"
             )
+            type(self).authorizedKeys = directory / "home" / "alice" / ".ssh" / "authorized_keys"
             STAGE.holds(self.daemon)
         return self.daemon
 
@@ -174,6 +183,41 @@ class ServerTests(TestCase):
             family = {b"ssh-rsa": "RSA", b"ssh-ed25519": "ED25519"}.get(name, "ECDSA")
             await self.checkKey(key, family)
             await self.checkKey(certified(key, "byKey"), f"{family}-CERT")
+
+    async def test_securityKeys(self):
+        """
+        Keys of a device that is none, for which an agent signs.
+        """
+        await self.start()
+        if not SK_DUMMY.exists():
+            raise missing(f"{SK_DUMMY} is not installed")
+        with tempfile.TemporaryDirectory(prefix="logins-") as name:
+            await self.checkDevice(Path(name))
+
+    async def checkDevice(self, directory: Path) -> None:
+        socket = str(directory / "socket")
+        agent = start(self, reactor, program("ssh-agent"), ["-D", "-a", socket, "-P", str(SK_DUMMY)])
+        await agent.wrote
+        client = await connectToAgent(reactor, socket)
+        self.addCleanup(client.transport.loseConnection)
+        for kind, family in (("ed25519-sk", "ED25519-SK"), ("ecdsa-sk", "ECDSA-SK")):
+            file = str(directory / kind)
+            made = ["-q", "-t", kind, "-N", "", "-w", str(SK_DUMMY), "-f", file]
+            added = ["-q", "-S", str(SK_DUMMY), file]
+            for command, arguments in (("ssh-keygen", made), ("ssh-add", added)):
+                done = await run(
+                    self, reactor, program(command), arguments, environment={"SSH_AUTH_SOCK": socket}
+                )
+                self.assertEqual(done.status, 0, done.errors)
+            key = Key.fromFile(file + ".pub")
+            with self.authorizedKeys.open("a") as stream:
+                stream.write(publicKeyLine(key) + "\n")
+            for offered in (key, certified(key, "byKey")):
+                given = giving([offered])
+                given["signData"] = lambda key, data: client.signData(key.plain().blob(), data)
+                await self.logIn("byKey", **given)
+            self.assertRegex(self.daemon.log, f"Accepted publickey for byKey .* {family} SHA256")
+            self.assertRegex(self.daemon.log, f"Accepted publickey for byKey .* {family}-CERT SHA256")
 
     async def test_certificateOfAnother(self):
         """
