@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 
 from twisted.internet.task import Clock
@@ -23,6 +24,7 @@ from conchlite.algorithms.base import Opener, Sealer
 from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
+from conchlite.allowedsigners import AllowedSigners
 from conchlite.client.hostentries import parseLine
 from conchlite.error import (
     AgentError,
@@ -31,16 +33,18 @@ from conchlite.error import (
     EncryptedKeyError,
     MalformedMessage,
     PeerError,
+    SignerRejected,
 )
 from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
+from conchlite.ssh import sshsig
 from conchlite.ssh.agent import Constraints, KeyRing, SSHAgentClient, SSHAgentServer
 from conchlite.ssh.certificates import judgeHostCertificate, judgeUserCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.moduli import readModuli
 from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_change
-from conchlite.wire import agent, connection, kex, transport, userauth
+from conchlite.wire import agent, connection, gssapi, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packString, packUInt32
 from tests.algorithms.keyvectors import keyText
@@ -311,6 +315,34 @@ def loadAnyKey(data: bytes) -> None:
     repr(key)
 
 
+def verifyFile(data: bytes) -> None:
+    """
+    A signature of a file, with its armour and without.
+    """
+    for text in (data, b"-----BEGIN SSH SIGNATURE-----\n%b-----END SSH SIGNATURE-----\n" % b2a_base64(data)):
+        try:
+            sshsig.verify(text, b"signed by OpenSSH", "conchlite")
+        except ConchError:
+            pass
+
+
+def searchSigners(data: bytes) -> None:
+    """
+    A file of allowed signers.
+    """
+    signers, key = AllowedSigners(data), _signer()
+    for search in (lambda: signers.check(key, "me", "file", 0), lambda: signers.findPrincipals(key, 0)):
+        try:
+            search()
+        except SignerRejected as error:
+            assert str(error).isprintable()
+
+
+@functools.cache
+def _signer() -> Key:
+    return Key.fromString(keyText("ed25519.pub"))
+
+
 def parseHosts(data: bytes) -> None:
     """
     A line of known hosts.
@@ -417,6 +449,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "extinfo": parseExtensions,
     "kex": functools.partial(parse, _declared(kex, Structure)),
     "userauth": functools.partial(parse, _declared(userauth, Structure)),
+    "gssapi": functools.partial(parse, _declared(gssapi, Structure)),
     "login-client": loginClient,
     "login-server": loginServer,
     "connection": functools.partial(parse, _declared(connection, Structure)),
@@ -434,7 +467,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "keyfile-openssh": functools.partial(loadKey, ("public_openssh", "private_openssh")),
     "keyfile-pem": functools.partial(loadKey, ("private_pem", "private_pkcs8")),
     "keyfile-lsh": functools.partial(loadKey, ("public_lsh", "private_lsh")),
+    "keyfile-putty": functools.partial(loadKey, ("private_putty",)),
+    "keyfile-public": functools.partial(loadKey, ("public_rfc4716", "public_pem", "public_pkcs8")),
     "keyfile-blob": functools.partial(loadKey, ("blob", "agentv3", "private_blob")),
+    "sshsig": verifyFile,
+    "allowedsigners": searchSigners,
     "knownhosts": parseHosts,
     "moduli": readGroups,
 }
