@@ -32,6 +32,7 @@ from conchlite.error import (
     UserRejectedKey,
 )
 from conchlite.ssh.keys import Key
+from conchlite.wire.userauth import UserauthBanner
 from tests.client.agents import FakeAgent
 from tests.endpointscenes import (
     ADDRESS,
@@ -273,6 +274,27 @@ class LoginTests(LoginTestCase):
         path.chmod(0o600)
         self.loggedIn(self.login(keys=(), identities=[path.path]))
         self.assertRaises(ConchError, self.login, identities=[path.path + "x"])
+
+    def test_bannerAndQuestions(self) -> None:
+        """
+        What the server says and asks goes to the program.
+        """
+        self.server.checking.close()
+        banners: list[tuple[str, str]] = []
+        login = self.login(
+            answers=lambda name, instruction, prompts: [instruction + text for text, _ in prompts],
+            bannerReceived=lambda message, language: banners.append((message, language)),
+        )
+        connecting = self.begin(login)
+        pump = self.network.pumps[0]
+        pump.server.sendPacket(UserauthBanner.number, UserauthBanner(b"hello\x1b", b"en").pack())
+        self.network.flush()
+        self.assertEqual([("hello\\x1b", "en")], banners)
+        asked = pump.client._wrappedProtocol.service.getGenericAnswers(b"", b"2 + ", [(b"2", True)])
+        self.assertEqual([b"2 + 2"], asked)
+        self.server.checking.open()
+        self.network.flush()
+        self.successResultOf(connecting)
 
     def test_loginTimeout(self) -> None:
         """
