@@ -130,6 +130,7 @@ class ListingTests(SynchronousTestCase):
         names = ("client.py", "embed.py", "runcommand.py", "server.py", "short.py")
         elsewhere = {
             "howto/listings/authentication/answers.py",
+            "howto/listings/authentication/checkers.py",
             "howto/listings/authentication/hosts.py",
             "howto/listings/authentication/kerberos.py",
             "howto/listings/authentication/newpassword.py",

@@ -416,6 +416,16 @@ class ProcessSessionTests(SynchronousTestCase):
             self.assertRaises(EnvironmentVariableNotPermitted, self.session.setEnv, name, value)
         self.assertEqual(b"b", self.session.environment[b"A"])
 
+    def test_serversVariables(self) -> None:
+        """
+        What the server says counts, whatever the user has set.
+        """
+        self.session.setEnv(b"LANG", b"C")
+        self.session.addEnvironment({b"LANG": b"de", b"SSH_ORIGINAL_COMMAND": b"ls\n"})
+        self.session.execCommand(self.proto, b"x")
+        self.assertEqual(b"de", self.session.environment[b"LANG"])
+        self.assertEqual(b"ls\n", self.session.environment[b"SSH_ORIGINAL_COMMAND"])
+
     def test_tooManyVariables(self) -> None:
         for number in range(self.session.maxVariables):
             self.session.setEnv(b"LC_%d" % number, b"x")
