@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 
+from twisted.cred.checkers import ICredentialsChecker
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import (
     ConnectError,
@@ -31,6 +32,7 @@ from conchlite.error import (
     UsageError,
     UserRejectedKey,
 )
+from conchlite.interfaces import IUserNameOnly
 from conchlite.ssh.keys import Key
 from conchlite.wire.userauth import UserauthBanner
 from tests.client.agents import FakeAgent
@@ -295,6 +297,24 @@ class LoginTests(LoginTestCase):
         self.server.checking.open()
         self.network.flush()
         self.successResultOf(connecting)
+
+    def test_requireAuthentication(self) -> None:
+        """
+        Row 55: a server that lets anybody in is left, if that is wanted.
+        """
+
+        @implementer(ICredentialsChecker)
+        class Anybody:
+            credentialInterfaces = (IUserNameOnly,)
+
+            def requestAvatarId(self, credentials: object) -> bytes:
+                return credentials.username
+
+        self.server.portal.registerChecker(Anybody())
+        self.loggedIn(self.login())
+        connecting = self.begin(self.login(requireAuthentication=True))
+        error = self.failureResultOf(connecting, AuthenticationFailed).value
+        self.assertIn("without asking for a proof", error.report.cause)
 
     def test_loginTimeout(self) -> None:
         """
