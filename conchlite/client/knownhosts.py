@@ -322,7 +322,7 @@ class KnownHostsFile:
         added = b"".join(entry.toString() + b"\n" for entry in add)
 
         def edit(content: bytes) -> bytes:
-            return _ended(_without(content, unwanted)) + added
+            return _ended(without(content, unwanted)) + added
 
         change(self._path, MAXIMUM_FILE_SIZE, edit)
 
@@ -338,9 +338,9 @@ class KnownHostsFile:
 
         self._added = [entry for entry in self._added if not counted(entry)]
         # What is not there has nothing to lose, and is not made for it.
-        if not self._overwrite and _without(self._read(), counted):
+        if not self._overwrite and without(self._read(), counted):
             removed = 0
-            change(self._path, MAXIMUM_FILE_SIZE, lambda content: _without(content, counted))
+            change(self._path, MAXIMUM_FILE_SIZE, lambda content: without(content, counted))
         return removed
 
 
@@ -348,9 +348,11 @@ def _ended(content: bytes) -> bytes:
     return content if content[-1:] in (b"", b"\n") else content + b"\n"
 
 
-def _without(content: bytes, unwanted: Callable[[Entry], bool]) -> bytes:
+def without(content: bytes, unwanted: Callable[[Entry], bool]) -> bytes:
     """
     A file's content without some of its lines, and every other as it is.
+
+    @param unwanted: whether the line of an entry is left out.
     """
     kept = []
     # Only at a line feed: a carriage return is part of a line.

@@ -8,7 +8,9 @@ import pwd
 
 from twisted.python.usage import UsageError
 
+from conchlite import error
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT
+from conchlite.client.policies import AcceptNew, Ask, Pin, Policy, Strict
 from conchlite.commands import run
 from conchlite.commands.loginoptions import CommandLogin
 from conchlite.commands.run import Options
@@ -135,3 +137,52 @@ class OptionsTests(CapturingTestCase):
         self.patch(run.pwd, "getpwuid", getpwuid)
         self.assertIn("nobody knows your user name", self.refused("host", "true"))
         self.assertEqual(self.parse("me@host", "true").user, "me")
+
+
+class FakeTerminal:
+    def __init__(self, there: bool) -> None:
+        self.there = there
+
+    def isThere(self) -> bool:
+        return self.there
+
+
+class PolicyTests(CapturingTestCase):
+    """
+    Whom the command trusts.
+    """
+
+    parse = OptionsTests.parse
+    refused = OptionsTests.refused
+
+    def policy(self, *arguments: str, terminal: bool = True) -> Policy:
+        return run._policy(self.parse(*arguments, "host", "true"), FakeTerminal(terminal))
+
+    def test_strict(self) -> None:
+        """
+        Row 91: unless something else is asked for, and where nobody is there to
+        be asked.
+        """
+        self.assertIs(type(self.policy()), Strict)
+        self.assertIs(type(self.policy("--host-keys=ask", terminal=False)), Strict)
+
+    def test_others(self) -> None:
+        self.assertIs(type(self.policy("--host-keys=accept-new")), AcceptNew)
+        self.assertIs(type(self.policy("--host-keys", "ask")), Ask)
+        pinned = "SHA256:" + "A" * 43
+        self.assertIs(type(self.policy("--host-key", pinned, "--host-keys=accept-new")), Pin)
+        self.assertRaises(error.UsageError, self.policy, "--host-key", "MD5:00")
+
+    def test_files(self) -> None:
+        for kind in ("strict", "accept-new", "ask"):
+            policy = self.policy("--known-hosts=/one", "--known-hosts=/two", f"--host-keys={kind}")
+            self.assertEqual([file.path for file in policy.records.files], ["/one", "/two"])
+
+    def test_noSuchPolicy(self) -> None:
+        """
+        Row 91: there is none that accepts everything.
+        """
+        for bad in ("no", "off", "accept", ""):
+            self.assertIn(
+                "none of strict, accept-new and ask", self.refused("--host-keys", bad, "host", "true")
+            )

@@ -26,6 +26,7 @@ from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
 from conchlite.allowedsigners import AllowedSigners
 from conchlite.client.hostentries import parseLine
+from conchlite.client.knownhosts import without
 from conchlite.error import (
     AgentError,
     CertificateRejected,
@@ -345,15 +346,18 @@ def _signer() -> Key:
 
 def parseHosts(data: bytes) -> None:
     """
-    A line of known hosts.
+    A line of known hosts, and a file of them, of which nothing is lost.
     """
+    assert without(data, lambda entry: False) == data
+    shorter = without(data, lambda entry: entry.matchesHost(b"example.org"))
+    assert without(shorter, lambda entry: entry.matchesHost(b"example.org")) == shorter
     try:
         entry = parseLine(data)
     except ConchError:
         return
     for host in (b"example.org", b"[192.0.2.1]:22", b""):
         entry.matchesHost(host)
-    entry.toString()
+    assert parseLine(entry.toString()).toString() == entry.toString()
 
 
 def readGroups(data: bytes) -> None:

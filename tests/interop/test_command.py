@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -59,9 +60,16 @@ class RunTests(TestCase):
         self.knownHosts.write_text("# a comment\n" + "".join(lines))
 
     async def runCommand(
-        self, *command: str, standardInput: bytes = b"", identity: Path | None = None, door: str = "conchlite"
+        self,
+        *command: str,
+        standardInput: bytes = b"",
+        identity: Path | None = None,
+        door: str = "conchlite",
+        options: Sequence[str] = (),
     ) -> Finished:
         arguments = self.arguments(*command, identity=identity, door=door)
+        place = arguments.index("--known-hosts")
+        arguments[place:place] = options
         running = start(self, reactor, sys.executable, arguments, standardInput, self.environment())
         return await running.finished
 
@@ -154,6 +162,24 @@ class RunTests(TestCase):
         await self.shell(cure)
         finished = await self.runCommand("true")
         self.assertEqual((finished.errors, finished.status), (b"", 0))
+
+    async def test_otherPolicies(self) -> None:
+        """
+        Row 91: a new host is accepted on request, and remembered; a fingerprint
+        will do; and where nobody can be asked, one line says so.
+        """
+        await self.startServer()
+        pinned, other = (fingerprint(key.blob()) for key in (hostKeys()[ED25519], Key.generate("ed25519")))
+        self.knownHosts.write_text("")
+        finished = await self.runCommand("true", options=["--host-keys=ask"])
+        self.assertRefused(finished, "is not known", pinned)
+        self.assertRefused(await self.runCommand("true", options=["--host-key", other]), pinned, other)
+        finished = await self.runCommand("true", options=["--host-key", pinned])
+        self.assertEqual((finished.errors, finished.status), (b"", 0))
+        self.assertEqual(self.knownHosts.read_text(), "")
+        for options in (["--host-keys=accept-new"], []):
+            finished = await self.runCommand("true", options=options)
+            self.assertEqual((finished.errors, finished.status), (b"", 0))
 
     async def test_changedHost(self) -> None:
         await self.startServer()
