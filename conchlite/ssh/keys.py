@@ -96,10 +96,12 @@ class Key(StoredKey):
         @raise BadKeyError: SSH has no such keys.
         @raise UsageError: the certificate is another key's.
         """
-        if catalogue.plainName(keyTypeOf(keyObject).name) != keyTypeOf(keyObject).name:
+        keyType = keyTypeOf(keyObject)
+        if keyType.name in catalogue.certificateTypes():
             certificate = cast("Certificate", keyObject)
             keyObject = certificate.publicKey
-        self._keyType: KeyType = keyTypeOf(keyObject)
+            keyType = keyTypeOf(keyObject)
+        self._keyType: KeyType = keyType
         self._keyObject = keyObject
         self._publicObject: PublicKey = self._keyType.publicHalf(keyObject)
         self.comment = comment
