@@ -161,6 +161,44 @@ class OurAgentTests(AgentTestCase):
         )
         self.assertNotEqual((await self.sshAdd(path, "-T", f"{file}.pub")).status, 0)
 
+    async def test_lock(self):
+        """
+        ssh-add -x and -X: what locked it opens it, and nothing else.
+        """
+        ring = KeyRing(reactor)
+        ring.add(userKeys()[b"ssh-ed25519"])
+        path, directory = self.ourAgent(ring), self.directory()
+
+        async def lock(option: str, passphrase: str) -> int:
+            program = directory / "askpass"
+            program.write_text(f"#!/bin/sh\necho {passphrase}\n")
+            program.chmod(0o700)
+            asking = {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}
+            return (await self.sshAdd(path, option, **asking)).status
+
+        self.assertEqual(await lock("-x", "secret"), 0)
+        self.assertIn(b"no identities", (await self.sshAdd(path, "-l")).output)
+        self.assertNotEqual(await lock("-X", "wrong"), 0)
+        self.assertEqual(await lock("-X", "secret"), 0)
+        self.assertEqual(len((await self.works(path, "-l")).splitlines()), 1)
+
+    async def test_destinations(self):
+        """
+        ssh logs in to sshd with a key that our agent holds for there, and not
+        with one that it holds for elsewhere.
+        """
+        sshd = await SSHD.start(self, reactor)
+        key = userKeys()[b"ssh-ed25519"]
+        hosts = tuple(HopKey(host.blob()) for host in hostKeys().values())
+        for keys, status in ((hosts, 0), ((HopKey(key.blob()),), 255)):
+            ring = KeyRing(reactor)
+            destination = Destination(Hop(), Hop(userName().encode(), b"host", keys))
+            ring.add(key, constraints=Constraints(destinations=(destination,)))
+            ssh = SSH(self, reactor, sshd.port)
+            agent = {"IdentityAgent": self.ourAgent(ring), "IdentitiesOnly": "no", "IdentityFile": "none"}
+            finished = await ssh.run("echo there", user=userName(), **agent)
+            self.assertEqual(finished.status, status, finished.errors)
+
     async def test_noLibraries(self):
         ring = KeyRing(reactor)
         finished = await self.sshAdd(self.ourAgent(ring), "-s", _DEVICE)
