@@ -232,7 +232,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
     @ivar attempts: what was offered to the server, and what became of it.
     @ivar obstacles: what was not offered, and why.
     @ivar prompted: whether the last request led to questions that were answered,
-        for methods whose server may have none; set by the method.
+        or to a MIC, for methods whose server may have none; set by the method.
     @ivar isProven: whether any request that the server accepted, wholly or as
         a part, was a proof of who the user is.
     @ivar banners: what the server had to say to the user, safe to print.
@@ -357,11 +357,12 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
 
     def _prove(self) -> None:
         # A key that was offered, and not asked for its signature, and a
-        # conversation without a question are no more of a proof than "none".
+        # conversation without a question, or a MIC, are no more of a proof than
+        # "none".
         last = self.attempts[-1] if self.attempts else None
         if self.methodName == b"none" or last is None:
             return
-        if self.methodName == b"keyboard-interactive":
+        if self.methodName in (b"keyboard-interactive", b"gssapi-with-mic"):
             self.isProven |= self.prompted
         elif self.methodName == b"publickey":
             self.isProven |= last.continued

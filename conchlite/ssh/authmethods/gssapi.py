@@ -164,6 +164,7 @@ class GSSAPIClient(ClientMethod):
         except GSSAPIError as error:
             return self._failed(error)
         self.step = Step.PROVED
+        self.record.prompted = True
         self._send(UserauthGSSAPIMIC(mic))
         return True
 

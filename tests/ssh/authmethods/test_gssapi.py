@@ -21,7 +21,7 @@ from conchlite.wire.gssapi import (
     UserauthGSSAPIResponse,
 )
 from tests.ssh.authlink import SESSION_ID, Link
-from tests.ssh.authscenes import ClientMixin
+from tests.ssh.authscenes import SUCCESS, ClientMixin
 from tests.ssh.fakegssapi import (
     ERROR,
     ERRTOK,
@@ -197,6 +197,17 @@ class ClientTests(ClientMixin, SynchronousTestCase):
         acceptor = FakeLibrary().accept(KERBEROS, None)
         acceptor.step(FIRST)
         acceptor.verify(covered, UserauthGSSAPIMIC.unpack(packet).mic)
+
+    def test_requireAuthentication(self):
+        """
+        Row 55: a success counts as a proof when there was a MIC, and not when
+        the server was content with less.
+        """
+        for step, proven in ((self.offer, False), (self.negotiate, False), (self.prove, True)):
+            self.patch(GSSAPIProgram, "requireAuthentication", True)
+            step()
+            self.transport.receive(SUCCESS)
+            self.assertIs(self.transport.isAuthenticated, proven)
 
     def test_otherMechanism(self):
         """
