@@ -15,7 +15,6 @@ from twisted.trial.unittest import TestCase
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, certificateName
 from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.error import AuthenticationFailed, CertificateRejected
-from conchlite.ssh.agent import Constraints
 from conchlite.ssh.certificates import (
     FOREVER,
     HOST,
@@ -38,7 +37,6 @@ from tests.interop.peers import (
     userKeys,
     userName,
 )
-from tests.interop.test_agent import AgentTestCase
 
 CA = Key.generate("ed25519")
 SK_DUMMY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
@@ -390,38 +388,3 @@ class SSHTests(CertificateTestCase):
             self.assertWorked(await self.cat(self.serve(), key=key, CertificateFile=path, **device))
             refused = await self.cat(self.serve(), key=key, **device)
             self.assertEqual(255, refused.status)
-
-
-class AgentTests(AgentTestCase):
-    """
-    Our client, whose security key an ssh-agent asks to sign, and sshd.
-    """
-
-    async def test_securityKeys(self) -> None:
-        if not SK_DUMMY.exists():
-            raise missing(f"{SK_DUMMY} is not installed")
-        directory = self.directory()
-        keys = []
-        for kind in ("ed25519-sk", "ecdsa-sk"):
-            arguments = ["-q", "-t", kind, "-N", "", "-w", str(SK_DUMMY), "-f", str(directory / kind)]
-            self.assertEqual(0, (await run(self, reactor, program("ssh-keygen"), arguments)).status)
-            keys.append(Key.fromFile(directory / kind))
-        agent = await self.connect(await self.sshAgent())
-        for key in keys:
-            await agent.addKey(key, b"", Constraints(securityKeyProvider=str(SK_DUMMY).encode()))
-        (directory / "keys").write_text("".join(f"{publicKeyLine(key)}\n" for key in keys))
-        (directory / "authorities").write_text(publicKeyLine(CA) + "\n")
-        known = {"AuthorizedKeysFile": str(directory / "keys")}
-        trusted = {"AuthorizedKeysFile": "none", "TrustedUserCAKeys": str(directory / "authorities")}
-        for options in (known, trusted):
-            sshd = await SSHD.start(self, reactor, **options)
-            for key in keys:
-                shown = key.public() if options is known else certified(key.public())
-                login = {
-                    "getPublicKey": lambda shown=shown: shown,
-                    "signData": lambda publicKey, data: agent.signData(publicKey.plain().blob(), data),
-                }
-                client = await Client.logIn(self, reactor, sshd.port, Login(userName(), userAuth=login))
-                command = await client.run("cat", b"data")
-                self.assertEqual(b"data", command.output)
-                await client.close()
