@@ -4,7 +4,7 @@ Tests for L{conchlite.ssh.authmethods.gssapi}.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import MalformedMessage, UnexpectedMessage
@@ -77,6 +77,27 @@ class BothTests(SynchronousTestCase):
             self.assertEqual(credentials.principal, "alice@EXAMPLE.ORG")
             self.assertEqual((credentials.mechanism, credentials.delegated), (KERBEROS, given))
             self.assertNotIn("ticket", repr(credentials))
+
+    def test_run(self):
+        """
+        Every call that may block goes where the program wants it.
+        """
+        calls = {}
+
+        def runFor(end):
+            def run(function, *arguments):
+                calls.setdefault(end, []).append(function.__name__)
+                return maybeDeferred(function, *arguments)
+
+            return run
+
+        server = GSSAPIAuthServer()
+        server.gssapiRun = runFor("server")
+        link = self.link(trusting(), server=server, gssapiRun=runFor("client"))
+        self.assertTrue(link.server.isAuthenticated)
+        self.assertEqual(
+            calls, {"client": ["initiate", "step", "step", "sign"], "server": ["accept", "step", "verify"]}
+        )
 
     def test_otherPrincipal(self):
         """
