@@ -26,6 +26,7 @@ from conchlite.checkers import (
 )
 from conchlite.ssh.certificates import FOREVER, HOST, USER, signCertificate
 from conchlite.ssh.keys import Key
+from conchlite.ssh.userauth import SSHUserAuthServer
 from tests.interop.ours import Server, processes
 from tests.interop.peers import (
     SSH,
@@ -146,6 +147,10 @@ CERTIFICATES = {
     "trusted, not named": _trusted(False, principals=["somebody"]),
     "trusted, comma": _trusted(False, principals=["deploy,USER"]),
     "trusted, expired": _trusted(False, validAfter=-2 * HOUR, validBefore=-HOUR),
+    # By a line of authorized_keys sshd takes it for anybody's, before 10.3.
+    "trusted, for nobody": _trusted(False, keygen=()),
+    "by RSA": _certified(True, keygen=("-n", "USER"), kind="rsa"),
+    "by RSA with SHA-1": _certified(False, keygen=("-n", "USER", "-t", "ssh-rsa"), kind="rsa"),
     "revoked": _certified(False, revoked="certificate"),
     "revoked authority": _certified(False, revoked="authority"),
 }
@@ -171,11 +176,30 @@ class JudgedTests(TestCase):
             raise missing("a file of keys that both servers read as the user takes root")
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
+        # How long a refusal takes is for other tests.
+        self.patch(SSHUserAuthServer, "failureDelay", 0)
         self.scenes: dict[str, Scene] = {}
         self.trusted = Key.generate("ed25519")
         self.revoked: list[Key] = []
 
+    def certifyByKeygen(self, key: Key, authority: Key, *arguments: str) -> Key:
+        """
+        Certify a key in ways that we would not.
+        """
+        signer = writePrivateKey(authority, self.directory / "signer")
+        subject = self.directory / "subject.pub"
+        subject.write_text(publicKeyLine(key) + "\n")
+        given = [userName() if argument == "USER" else argument for argument in arguments]
+        subprocess.run(
+            [program("ssh-keygen"), "-q", "-s", str(signer), "-I", "case", *given, str(subject)],
+            check=True,
+            capture_output=True,
+        )
+        return Key.fromFile(str(self.directory / "subject-cert.pub"))
+
     def certify(self, case: Case, key: Key, authority: Key) -> Key:
+        if "keygen" in case.certificate:
+            return self.certifyByKeygen(key, authority, *case.certificate["keygen"])
         fields = dict(case.certificate)
         now = int(time.time())
         revoked = fields.pop("revoked", None)
@@ -204,7 +228,10 @@ class JudgedTests(TestCase):
         ]
         for number, (name, case) in enumerate(cases.items()):
             key = Key.generate("ed25519")
-            authority = self.trusted if case.trusted else Key.generate("ed25519")
+            byRSA = case.certificate is not None and case.certificate.get("kind") == "rsa"
+            authority = (
+                self.trusted if case.trusted else Key.generate(*(("rsa", 2048) if byRSA else ("ed25519",)))
+            )
             identity = writePrivateKey(key, self.directory / f"key{number}")
             scene = self.scenes[name] = Scene(case, key, authority, {"IdentityFile": str(identity)})
             if case.certificate is not None:
