@@ -168,8 +168,9 @@ MAXIMUM_AGENT_BINDINGS = 16
 #: The most rounds of bcrypt that a key file may ask for: some seconds.
 MAXIMUM_BCRYPT_ROUNDS = 1024
 
-#: The most iterations of PBKDF2: some seconds.
-MAXIMUM_PBKDF2_ITERATIONS = 10_000_000
+#: The most iterations of PBKDF2: a second, in which, as cryptography does it,
+#: no other thread runs either.
+MAXIMUM_PBKDF2_ITERATIONS = 2_000_000
 
 #: The most work (N * r * p) of scrypt: some seconds, and 256 MiB.
 MAXIMUM_SCRYPT_WORK = 2**21

@@ -8,6 +8,7 @@ The table of what was made by whom is L{MADE}: a test for each.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from tests.interop.peers import missing
 
 PASSPHRASE = "correct horse"
 WRONG = "battery staple"
+
+SK_DUMMY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 
 KINDS = {"ed25519": 256, "ecdsa": 521, "rsa": 2048}
 
@@ -363,6 +366,37 @@ class SignatureTests(SynchronousTestCase):
                 text = signature.read_bytes()
                 self.assertEqual(sshsig.verify(text, b"message", "file"), _key(kind).public())
                 self.assertRaises(BadSignature, sshsig.verify, text, b"other", "file")
+
+    def test_securityKeys(self):
+        """
+        Their files are read, and what the device signs is verified.
+        """
+        if not SK_DUMMY.exists():
+            raise missing("sk-dummy.so of openssh-tests is not installed")
+        for kind in ("ed25519-sk", "ecdsa-sk"):
+            path = self.directory / kind
+            _run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "device", "-w", SK_DUMMY, "-f", path)
+            key, public = Key.fromFile(path), Key.fromFile(f"{path}.pub")
+            self.assertTrue(key.isSecurityKey())
+            self.assertEqual((key.public(), key.comment), (public, b"device"))
+            key.toFile(path, passphrase=PASSPHRASE, rounds=1, replace=True)
+            line = public.toString("openssh")
+            self.assertTrue(_run("ssh-keygen", "-y", "-P", PASSPHRASE, "-f", path).startswith(line))
+            key.toFile(path, replace=True)
+            provider = {**os.environ, "SSH_SK_PROVIDER": str(SK_DUMMY)}
+            subprocess.run(
+                [_tool("ssh-keygen"), "-q", "-Y", "sign", "-n", "file", "-f", path, self.message],
+                env=provider,
+                capture_output=True,
+                check=True,
+            )
+            signature = self.directory / "message.sig"
+            text = signature.read_bytes()
+            signature.unlink()
+            self.assertEqual(sshsig.verify(text, b"message", "file"), public)
+            self.assertTrue(self.verdict(b"me@* " + line, text))
+            self.assertRaises(BadSignature, sshsig.verify, text, b"message", "file", requireVerification=True)
+            self.assertRaises(BadSignature, sshsig.verify, text, b"other", "file")
 
     def test_allowedSigners(self):
         """
