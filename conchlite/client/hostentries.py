@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from conchlite.algorithms import catalogue
-from conchlite.error import InvalidEntry, MalformedMessage, safe
+from conchlite.error import BadKeyError, InvalidEntry, MalformedMessage, safe
 from conchlite.ssh.patterns import matchesPattern
 from conchlite.wire.types import Reader
 
@@ -60,6 +60,19 @@ def fingerprint(blob: bytes) -> str:
     """
     digest = binascii.b2a_base64(hashlib.sha256(blob).digest(), newline=False)
     return "SHA256:" + digest.rstrip(b"=").decode("ascii")
+
+
+def picture(blob: bytes) -> str:
+    """
+    A key's fingerprint as a picture, which is easier to compare than to read:
+    several lines, or nothing for a type of key that is not known here.
+    """
+    from conchlite.ssh.randomart import randomart
+
+    try:
+        return randomart(blob)
+    except (MalformedMessage, BadKeyError):
+        return ""
 
 
 class _Entry:

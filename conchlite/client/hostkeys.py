@@ -37,6 +37,7 @@ from conchlite.client.hostentries import (
     fingerprint,
     hostPattern,
     keyTypeOf,
+    picture,
 )
 from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.error import (
@@ -166,15 +167,9 @@ class ServerKey:
     @property
     def picture(self) -> str:
         """
-        The fingerprint as a picture, which is easier to compare than to read:
-        several lines, or nothing for a type of key that is not known here.
+        The fingerprint as a picture of several lines.
         """
-        from conchlite.ssh.randomart import randomart
-
-        try:
-            return randomart(self.blob)
-        except (MalformedMessage, BadKeyError):
-            return ""
+        return picture(self.blob)
 
     def described(self) -> str:
         """

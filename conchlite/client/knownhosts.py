@@ -30,6 +30,7 @@ from conchlite.client.hostentries import (
     keyBlob,
     keyTypeOf,
     parseLine,
+    picture,
 )
 from conchlite.error import (
     ConchError,
@@ -59,6 +60,25 @@ MAXIMUM_FILE_SIZE = 16 * 1024 * 1024
 
 #: The most bytes that a line is read with; a longer one is passed over.
 MAXIMUM_LINE_SIZE = 1024 * 1024
+
+
+def question(hostname: bytes, address: bytes | None, blob: bytes) -> bytes:
+    """
+    What a person is asked about a host that is not known.
+
+    @param hostname: as L{hostPattern} makes it.
+    @param address: likewise, if it is known.
+    @param blob: the key.
+    """
+    where = "" if address is None else f" ({safe(address)})"
+    drawn = picture(blob)
+    if drawn:
+        drawn += "\n"
+    return (
+        f"The host {safe(hostname)}{where} is not known.\n"
+        f"Its {safe(keyTypeOf(blob))} key has the fingerprint {fingerprint(blob)}.\n"
+        f"{drawn}Go on connecting, and remember the key (yes/no)? "
+    ).encode()
 
 
 class KnownHostsFile:
@@ -254,11 +274,7 @@ class KnownHostsFile:
 
         # The address may be known with another key: that is no question for the user.
         self.hasHostKey(ip, blob)
-        return ui.prompt(
-            f"The host {safe(hostname)} ({safe(ip)}) is not known.\n"
-            f"Its {keyType} key has the fingerprint {shown}.\n"
-            "Go on connecting, and remember the key (yes/no)? ".encode()
-        ).addCallback(answered)
+        return ui.prompt(question(hostname, ip, blob)).addCallback(answered)
 
     def addHostKey(self, hostname: bytes, key: Key | bytes) -> HashedEntry:
         """
@@ -337,9 +353,10 @@ class KnownHostsFile:
             return True
 
         self._added = [entry for entry in self._added if not counted(entry)]
+        unsaved, content = removed, b"" if self._overwrite else self._read()
         # What is not there has nothing to lose, and is not made for it.
-        if not self._overwrite and without(self._read(), counted):
-            removed = 0
+        if without(content, counted) != content:
+            removed = unsaved
             change(self._path, MAXIMUM_FILE_SIZE, lambda content: without(content, counted))
         return removed
 

@@ -30,7 +30,7 @@ from conchlite.client.hostkeys import (
     knownHostsFiles,
     serverKey,
 )
-from conchlite.client.knownhosts import KnownHostsFile, UserInterface
+from conchlite.client.knownhosts import KnownHostsFile, UserInterface, question
 from conchlite.client.rotation import Rotation, rotationFor
 from conchlite.error import (
     CertificateRejected,
@@ -244,7 +244,9 @@ class Ask(Policy):
             self._ui.warn(
                 f"The host {safe(key.name)} has a certificate, which is not good: {known.why}.\n".encode()
             )
-        return maybeDeferred(self._ui.prompt, _question(key)).addCallback(self._cbAnswered, key)
+        address = None if key.address is None else hostPattern(key.address, key.port)
+        asked = maybeDeferred(self._ui.prompt, question(key.name, address, key.blob))
+        return asked.addCallback(self._cbAnswered, key)
 
     def _cbAnswered(self, accepted: object, key: ServerKey) -> bool:
         if accepted is not True:
@@ -254,16 +256,6 @@ class Ask(Policy):
         self.records.judge(key)
         self.learn(key)
         return True
-
-
-def _question(key: ServerKey) -> bytes:
-    where = "" if key.address is None else f" ({safe(hostPattern(key.address, key.port))})"
-    picture = f"{key.picture}\n" if key.picture else ""
-    return (
-        f"The host {safe(key.name)}{where} is not known.\n"
-        f"Its {safe(key.keyType)} key has the fingerprint {key.fingerprint}.\n"
-        f"{picture}Go on connecting, and remember the key (yes/no)? "
-    ).encode()
 
 
 class Pin(Policy):

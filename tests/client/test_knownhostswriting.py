@@ -91,6 +91,15 @@ class RemovingTests(SynchronousTestCase):
         self.assertEqual(file.removeHost(b"nobody"), 0)
         self.assertEqual((self.path.getContent(), os.stat(self.path.path).st_ino), (b"\n".join(ODD), before))
 
+    def test_removeLast(self) -> None:
+        """
+        Of a file that was about nobody else, nothing is left but the file.
+        """
+        file = self.fileWith(line(b"host", blob()))
+        file.addHostKey(b"host", blob(fill=2))
+        self.assertEqual(file.removeHost(b"host"), 2)
+        self.assertEqual(self.path.getContent(), b"")
+
     def test_removeUnsaved(self) -> None:
         file = KnownHostsFile.fromPath(self.path)
         file.addHostKey(b"host", blob())

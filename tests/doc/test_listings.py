@@ -139,6 +139,7 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/certificates/hostkey.py",
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
+            "howto/listings/hostkeys/policies.py",
             "howto/listings/server/hostkeys.py",
             "howto/listings/server/limits.py",
         }

@@ -253,3 +253,22 @@ class CorpusTests(TestCase):
             )
             count += len(ours)
         self.assertGreater(count, 300)
+
+    async def test_removing(self):
+        """
+        Row 83: what is left of a file without a host is what C{ssh-keygen -R}
+        leaves of it.
+        """
+        removed = 0
+        for path, cases in self.files:
+            name = hostPattern(cases[0].host, cases[0].port)
+            # It does not change a file that has a line it cannot read.
+            lines = [text for text in path.read_bytes().split(b"\n") if text not in ODD[2:]]
+            path.write_bytes(b"\n".join(lines))
+            theirs = path.with_suffix(".theirs")
+            theirs.write_bytes(b"\n".join(lines))
+            arguments = [program("ssh-keygen"), "-R", name.decode(), "-f", str(theirs)]
+            subprocess.run(arguments, capture_output=True, timeout=60, check=False)
+            removed += KnownHostsFile.fromPath(FilePath(str(path))).removeHost(name)
+            self.assertEqual(path.read_bytes(), theirs.read_bytes(), name)
+        self.assertGreater(removed, 20)
