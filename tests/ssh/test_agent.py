@@ -343,6 +343,8 @@ class ClientTests(SynchronousTestCase):
             packString(identities + b"x"),
             packString(b"\x0c\x00\x00\x00\x01"),
             packString(b"\x0c\xff\xff\xff\xff"),
+            packString(b"\x0e\0\0\0\0"),
+            packString(b"\x0c" + (2049).to_bytes(4, "big") + bytes(8 * 2049)),
             packString(b""),
             b"\xff\xff\xff\xff",
             b"\x00\x04\x00\x01",

@@ -8,11 +8,12 @@ import os
 import stat
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import AgentError, ChannelOpenFailed, ChannelRequestFailed
-from conchlite.ssh.agent import AgentFactory, AgentSocket, KeyRing, SSHAgentServer
+from conchlite.ssh.agent import AgentFactory, AgentSocket, KeyRing
 from conchlite.ssh.agentforwarding import REQUEST, AgentChannel, AgentForwarding
 from conchlite.ssh.permissions import Permissions
 from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
@@ -97,7 +98,7 @@ class ClientTests(ForwardingTestCase):
     """
 
     def openChannel(self):
-        channel = AgentChannel(SSHAgentServer(KeyRing()), lambda _: None)
+        channel = AgentChannel(Protocol(), lambda _: None)
         return self.link.server.service.openChannel(channel)
 
     def test_unasked(self):
@@ -116,10 +117,10 @@ class ClientTests(ForwardingTestCase):
         """
         Row 102: a server has no agent to offer, whatever a client opens.
         """
-        channel = AgentChannel(SSHAgentServer(KeyRing()), lambda _: None)
+        channel = AgentChannel(Protocol(), lambda _: None)
         self.failure(self.conn.openChannel(channel), ChannelOpenFailed)
         self.link.server.avatar = None
-        channel = AgentChannel(SSHAgentServer(KeyRing()), lambda _: None)
+        channel = AgentChannel(Protocol(), lambda _: None)
         self.link.server.service.agentForwarding = self.forwarding
         self.failure(self.conn.openChannel(channel), ChannelOpenFailed)
 
