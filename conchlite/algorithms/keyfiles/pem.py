@@ -73,6 +73,8 @@ class PEMFile:
         checkWhole(der, _WHAT)
         if encrypted and not passphrase:
             raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
+        if label == b"DSA PRIVATE KEY":
+            raise BadKeyError(f"{_WHAT}: a DSA key, for whose private half there is no use")
         key = _load(der, None if self._traditional else passphrase or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):

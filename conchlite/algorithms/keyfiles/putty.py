@@ -206,13 +206,11 @@ def _joined(name: bytes, publicBlob: bytes, private: bytes, padded: bool) -> Any
     """
     The key of its two halves, by way of the form that OpenSSH has it in.
     """
-    checkKnown(publicBlob, _WHAT)
+    checkKnown(publicBlob, _WHAT, private=True)
     with reading(_WHAT):
         keyType, public = readPublicKey(publicBlob)
         if keyType.name != name:
             raise DamagedKey(f"{_WHAT}: it says {safe(name)}, the key {safe(keyType.name)}")
-        if keyType.family == "DSA":
-            raise BadKeyError(f"{_WHAT}: a DSA key, for whose private half there is no use")
         reader = Reader(private, _WHAT)
         if keyType.family == "RSA":
             numbers = keyType.numbers(public)
