@@ -140,6 +140,9 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
             "howto/listings/hostkeys/policies.py",
+            "howto/listings/keys/make.py",
+            "howto/listings/keys/show.py",
+            "howto/listings/keys/sign.py",
             "howto/listings/server/hostkeys.py",
             "howto/listings/server/limits.py",
         }
