@@ -11,10 +11,12 @@ from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from conchlite.client.agent import SSHAgentClient, connectToAgent
+from conchlite.client.login import Login as ClientLogin
 from conchlite.error import AgentError, AuthenticationFailed, ConchError
 from conchlite.ssh.agent import AgentFactory, AgentSocket, Constraints, Destination, Hop, HopKey, KeyRing
 from conchlite.ssh.agentforwarding import AgentForwarding
@@ -341,6 +343,33 @@ class LoginTests(AgentTestCase):
                     self.deferred(self.logIn(sshd, agent, key, bind)), AuthenticationFailed, ConchError
                 )
                 self.assertEqual(len(self.flushLoggedErrors(AgentError)), 1)
+
+    async def test_client(self):
+        """
+        What programs log in with shows the agent the connection: a key with a
+        destination logs in.
+        """
+        sshd = await SSHD.start(self, reactor)
+        path = await self.sshAgent()
+        agent = await self.connect(path)
+        hosts = tuple(HopKey(host.blob()) for host in hostKeys().values())
+        destination = Destination(Hop(), Hop(b"", b"host", hosts))
+        constraints = Constraints(destinations=(destination,))
+        await agent.addKey(userKeys()[b"ssh-ed25519"], constraints=constraints)
+        known = self.directory() / "known_hosts"
+        known.write_text(
+            "".join(f"[{LOCALHOST}]:{sshd.port} {publicKeyLine(host)}\n" for host in hostKeys().values())
+        )
+        login = ClientLogin(
+            reactor,
+            userName(),
+            LOCALHOST,
+            sshd.port,
+            knownHosts=str(known),
+            agent=UNIXClientEndpoint(reactor, path),
+        )
+        connection = await login.connect()
+        await connection.close()
 
     def deferred(self, coroutine):
         return Deferred.fromCoroutine(coroutine)
