@@ -70,7 +70,7 @@ def question(hostname: bytes, address: bytes | None, blob: bytes) -> bytes:
     @param address: likewise, if it is known.
     @param blob: the key.
     """
-    where = "" if address is None else f" ({safe(address)})"
+    where = "" if address in (None, hostname) else f" ({safe(address)})"
     drawn = picture(blob)
     if drawn:
         drawn += "\n"
