@@ -26,7 +26,7 @@ _MAGIC = b"SSHKRL\n\0"
 _VERSION = 1
 
 # The sections of a list, and those within the one about certificates.
-_CERTIFICATES, _EXPLICIT_KEYS, _SHA1, _SIGNATURE, _SHA256 = range(1, 6)
+_CERTIFICATES, _EXPLICIT_KEYS, _SHA1, _SIGNED_BY, _SHA256 = range(1, 6)
 _SERIALS, _RANGE, _BITMAP, _KEY_IDS = range(0x20, 0x24)
 
 
@@ -142,7 +142,7 @@ class _List:
         while reader.remaining():
             kind = reader.byte()
             section = Reader(reader.string(), "section of a key revocation list")
-            if kind == _SIGNATURE:
+            if kind == _SIGNED_BY:
                 # Of who made the list; OpenSSH has given them up.
                 continue
             if kind == _CERTIFICATES:

@@ -13,6 +13,8 @@ from twisted.python.filepath import FilePath
 from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.endpoints import SSHCommandClientEndpoint
 from conchlite.error import (
+    AuthenticationFailed,
+    ConchError,
     ConnectionEnded,
 )
 from tests.endpointscenes import (
@@ -88,16 +90,16 @@ class StagesTests(EndpointTestCase):
         self.failureResultOf(connecting, CancelledError)
         self.leaveNothing()
 
-    def lost(self, reach: Callable[[], Deferred[Any]]) -> None:
+    def lost(self, reach: Callable[[], Deferred[Any]]) -> ConchError:
         connecting = reach()
         results: list[object] = []
         connecting.addBoth(results.append)
         self.assertEqual([], results)
         self.network.cut()
         (failure,) = results
-        self.assertIsInstance(failure.value, ConnectionEnded)
         self.leaveNothing()
         self.assertEqual(1, len(results))
+        return failure.value
 
     def test_cancelResolving(self) -> None:
         self.cancelled(self.resolving)
@@ -165,17 +167,19 @@ class StagesTests(EndpointTestCase):
         self.leaveNothing()
 
     def test_loseExchanging(self) -> None:
-        self.lost(self.exchanging)
+        self.assertIsInstance(self.lost(self.exchanging), ConnectionEnded)
 
     def test_loseQuestioning(self) -> None:
-        self.lost(self.questioning)
+        self.assertIsInstance(self.lost(self.questioning), ConnectionEnded)
         self.assertEqual(1, self.ui.cancelled)
 
     def test_loseLoggingIn(self) -> None:
-        self.lost(self.loggingIn)
+        error = self.lost(self.loggingIn)
+        self.assertIsInstance(error, AuthenticationFailed)
+        self.assertIsInstance(error.data, ConnectionEnded)
 
     def test_loseOpening(self) -> None:
-        self.lost(self.opening)
+        self.assertIsInstance(self.lost(self.opening), ConnectionEnded)
 
     def test_loseExecuting(self) -> None:
-        self.lost(self.executing)
+        self.assertIsInstance(self.lost(self.executing), ConnectionEnded)

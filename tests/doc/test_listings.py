@@ -129,6 +129,11 @@ class ListingTests(SynchronousTestCase):
         found = {str(path.relative_to(DOC)) for path in DOC.rglob("listings/**/*.py")}
         names = ("client.py", "embed.py", "runcommand.py", "server.py", "short.py")
         elsewhere = {
+            "howto/listings/agents/adding.py",
+            "howto/listings/agents/forwarding.py",
+            "howto/listings/agents/running.py",
+            "howto/listings/agents/server.py",
+            "howto/listings/agents/using.py",
             "howto/listings/authentication/answers.py",
             "howto/listings/authentication/checkers.py",
             "howto/listings/authentication/hosts.py",

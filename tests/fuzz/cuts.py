@@ -19,7 +19,7 @@ from twisted.cred.portal import IRealm, Portal
 from zope.interface import implementer
 
 from conchlite.avatar import ConchUser
-from conchlite.error import ConchError
+from conchlite.error import AuthenticationFailed, ConchError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
@@ -166,7 +166,8 @@ class Session(Watched):
         """
         See that nothing is left of it, and nothing came that was not sent.
 
-        @return: what the client says of its end.
+        @return: what the client says of its end; of a login that it ended, what
+            ended the login.
         """
         client, server = (tcp.protocol for tcp in self.network.ends)
         for tcp in self.network.ends:
@@ -180,7 +181,8 @@ class Session(Watched):
         assert self.logins in ([], ["in", "out"]), self.logins
         assert DATA.startswith(self.channel.received)
         assert (client.service, server.service) == (None, None)
-        return type(client.closeReason.value).__name__
+        error = client.closeReason.value
+        return type(error.data if isinstance(error, AuthenticationFailed) else error).__name__
 
 
 def lengths() -> tuple[int, int]:
