@@ -498,7 +498,7 @@ class SSH:
         key: Key | None = None,
         user: str = "alice",
         environment: Mapping[str, str] = {},
-        **options: str,
+        **options: str | Sequence[str],
     ) -> Running:
         """
         Run a command on the server.
@@ -509,13 +509,15 @@ class SSH:
         given = {"HOME": str(self.directory), **environment}
         return start(self._test, self._reactor, path, arguments, standardInput, given)
 
-    def command(self, command: str, key: Key | None = None, user: str = "alice", **options: str) -> list[str]:
+    def command(
+        self, command: str, key: Key | None = None, user: str = "alice", **options: str | Sequence[str]
+    ) -> list[str]:
         """
         What runs a command on the server.
 
         @param key: the user's private key; the Ed25519 one by default.
         @param options: options of ssh_config(5) that take the place of those
-            it would have.
+            it would have; several values for one that is given several times.
         """
         key = key or userKeys()[b"ssh-ed25519"]
         identity = writePrivateKey(key, self.directory / f"user_{key.sshType().decode()}")
@@ -534,8 +536,9 @@ class SSH:
             **options,
         }
         arguments = [program("ssh"), "-F", "none", "-T", "-p", str(self.port)]
-        for name, value in given.items():
-            arguments += ["-o", f"{name}={value}"]
+        for name, values in given.items():
+            for value in [values] if isinstance(values, str) else values:
+                arguments += ["-o", f"{name}={value}"]
         return [*arguments, f"{user}@{LOCALHOST}", command]
 
     def run(self, command: str, standardInput: bytes = b"", **options) -> Deferred[Finished]:

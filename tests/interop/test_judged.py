@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,16 +18,19 @@ from twisted.internet import reactor
 from twisted.internet.defer import DeferredSemaphore, gatherResults
 from twisted.trial.unittest import TestCase
 
+from conchlite.algorithms import catalogue
 from conchlite.checkers import (
     AuthorizedKeysFiles,
     AuthorizedPrincipalsFiles,
     RevokedKeys,
     SSHPublicKeyChecker,
 )
+from conchlite.error import AuthenticationFailed
 from conchlite.ssh.certificates import FOREVER, HOST, USER, signCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.userauth import SSHUserAuthServer
-from tests.interop.ours import Server, processes
+from conchlite.wire.publickeys import CertificateFields, Principals
+from tests.interop.ours import Client, Login, Server, processes
 from tests.interop.peers import (
     SSH,
     SSHD,
@@ -147,8 +150,6 @@ CERTIFICATES = {
     "trusted, not named": _trusted(False, principals=["somebody"]),
     "trusted, comma": _trusted(False, principals=["deploy,USER"]),
     "trusted, expired": _trusted(False, validAfter=-2 * HOUR, validBefore=-HOUR),
-    # By a line of authorized_keys sshd takes it for anybody's, before 10.3.
-    "trusted, for nobody": _trusted(False, keygen=()),
     "by RSA": _certified(True, keygen=("-n", "USER"), kind="rsa"),
     "by RSA with SHA-1": _certified(False, keygen=("-n", "USER", "-t", "ssh-rsa"), kind="rsa"),
     "revoked": _certified(False, revoked="certificate"),
@@ -178,6 +179,7 @@ class JudgedTests(TestCase):
         self.directory.mkdir()
         # How long a refusal takes is for other tests.
         self.patch(SSHUserAuthServer, "failureDelay", 0)
+        self.patch(SSHUserAuthServer, "attemptsBeforeDisconnect", 100)
         self.scenes: dict[str, Scene] = {}
         self.trusted = Key.generate("ed25519")
         self.revoked: list[Key] = []
@@ -270,6 +272,7 @@ class JudgedTests(TestCase):
             "AuthorizedPrincipalsFile": self.path("principals"),
             "RevokedKeys": self.path("revoked"),
             "PermitUserEnvironment": "yes",
+            "MaxAuthTries": "100",
         }
         self.sshd = await SSHD.start(self, reactor, **options)
         return SSH(self, reactor, self.sshd.port)
@@ -289,28 +292,38 @@ class JudgedTests(TestCase):
         self.prepare(cases)
         servers = {"sshd": await self.theirs(), "ours": self.ours()}
         two = DeferredSemaphore(2)
+        # Who has to be let in comes alone. Whoever must not comes with all the
+        # others: who lets one in does so on the same connection.
+        alone = {name: scene.options for name, scene in self.scenes.items() if scene.case.granted}
+        names = [name for name, scene in self.scenes.items() if not scene.case.granted]
+        together = {"those to refuse": self.optionsOf(names)}
         runs = [
-            (name, which, two.run(ssh.run, COMMAND, user=userName(), key=scene.key, **scene.options))
-            for name, scene in self.scenes.items()
+            (name, which, two.run(ssh.run, COMMAND, user=userName(), key=self.trusted, **options))
+            for name, options in {**together, **alone}.items()
             for which, ssh in servers.items()
         ]
         await gatherResults([finished for _, _, finished in runs])
         verdicts: dict[str, dict[str, object]] = {"sshd": {}, "ours": {}}
-        granted = {}
         for name, which, deferred in runs:
             finished = deferred.result
             denied = b"Permission denied" in finished.errors
             verdicts[which][name] = (
                 "denied" if denied else (finished.status, finished.output, finished.errors)
             )
-            granted.setdefault(name, not denied)
-        different = {
-            name: (verdicts["ours"][name], verdicts["sshd"][name])
-            for name in cases
-            if verdicts["ours"][name] != verdicts["sshd"][name]
-        }
-        self.assertEqual(different, {})
-        self.assertEqual(granted, {name: case.granted for name, case in cases.items()})
+        self.assertEqual(verdicts["ours"], verdicts["sshd"])
+        denied = {name for name, verdict in verdicts["ours"].items() if verdict == "denied"}
+        self.assertEqual(denied, set(together))
+
+    def optionsOf(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """
+        What has one ssh try the keys and certificates of all of these.
+        """
+        options: dict[str, list[str]] = {}
+        for name in names:
+            for option, path in self.scenes[name].options.items():
+                options.setdefault(option, []).append(path)
+        self.assertGreater(len(options["IdentityFile"]), 10)
+        return options
 
     def test_lines(self):
         """
@@ -323,6 +336,128 @@ class JudgedTests(TestCase):
         Rows 75 to 78: certificates, by lines and by the server's own authority.
         """
         return self.check(CERTIFICATES)
+
+
+class CraftedTests(TestCase):
+    """
+    Certificates that ssh neither makes nor shows, which our client does.
+    """
+
+    timeout = 60
+
+    def setUp(self):
+        self.patch(SSHUserAuthServer, "failureDelay", 0)
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.key, self.trusted, self.listed = (Key.generate("ed25519") for _ in range(3))
+        # Both are authorities that are certified themselves.
+        self.trustedCertified = self.crafted(self.trusted, signer=self.trusted)
+        self.listedCertified = self.crafted(self.listed, signer=self.listed)
+
+    def crafted(
+        self,
+        key: Key,
+        signer: Key,
+        kind: int = USER,
+        principals: Sequence[bytes] | None = None,
+        signatureKey: bytes | None = None,
+    ) -> Key:
+        """
+        Certify a key, whatever L{signCertificate} would say to that.
+
+        @param signatureKey: which blob says who signed; that of the signer by
+            default.
+        """
+        principals = [userName().encode("ascii")] if principals is None else principals
+        fields = CertificateFields(
+            serial=0,
+            kind=kind,
+            keyID=b"case",
+            principals=Principals(tuple(principals)).pack(),
+            validAfter=0,
+            validBefore=FOREVER,
+            criticalOptions=b"",
+            extensions=b"",
+            reserved=b"",
+            signatureKey=signer.blob() if signatureKey is None else signatureKey,
+            signature=b"",
+        )
+        certificateType = catalogue.keyType(catalogue.certificateName(key.sshType()))
+        return key.withCertificate(certificateType.make(bytes(32), key.blob(), fields, signer.sign))
+
+    async def servers(self) -> dict[str, int]:
+        """
+        The ports of both, by name.
+        """
+        authorities = [self.trusted, self.trustedCertified]
+        lines = [f"cert-authority {publicKeyLine(key)}" for key in (self.listedCertified, self.listed)]
+        for name, content in {"authorities": map(publicKeyLine, authorities), "lines": lines}.items():
+            (self.directory / name).write_text("".join(line + "\n" for line in content))
+        self.sshd = await SSHD.start(
+            self,
+            reactor,
+            AuthorizedKeysFile=str(self.directory / "lines"),
+            TrustedUserCAKeys=str(self.directory / "authorities"),
+        )
+        checker = SSHPublicKeyChecker(
+            AuthorizedKeysFiles([str(self.directory / "lines")], strictModes=False),
+            trustedUserCAKeys=[key.public() for key in authorities],
+        )
+        ours = Server.start(self, reactor, checkers=[checker])
+        return {"sshd": self.sshd.port, "ours": ours.port}
+
+    async def granted(self, port: int, key: Key) -> bool:
+        try:
+            client = await Client.logIn(self, reactor, port, Login(userName(), key=key))
+        except AuthenticationFailed:
+            return False
+        await client.close()
+        return True
+
+    async def verdicts(self, **shown: Key) -> dict[str, tuple[bool, bool]]:
+        """
+        What sshd says, and what we say.
+        """
+        ports = await self.servers()
+        return {
+            name: tuple([await self.granted(ports[which], key) for which in ("sshd", "ours")])
+            for name, key in shown.items()
+        }
+
+    async def test_authorities(self):
+        """
+        A certificate is signed by a key and by no certificate, also where it
+        is a certificate that is named as the authority; and it is for users or
+        for hosts, not for a third kind.
+        """
+        trusted, listed = self.trusted, self.listed
+        verdicts = await self.verdicts(
+            trusted=self.crafted(self.key, trusted),
+            listed=self.crafted(self.key, listed),
+            nestedTrusted=self.crafted(self.key, trusted, signatureKey=self.trustedCertified.blob()),
+            nestedListed=self.crafted(self.key, listed, signatureKey=self.listedCertified.blob()),
+            thirdKindTrusted=self.crafted(self.key, trusted, kind=3),
+            thirdKindListed=self.crafted(self.key, listed, kind=0),
+            hostTrusted=self.crafted(self.key, trusted, kind=HOST),
+            authorityItself=self.trustedCertified.plain(),
+            listedItself=self.listedCertified.plain(),
+        )
+        granted = {name for name, (_, ours) in verdicts.items() if ours}
+        self.assertEqual(granted, {"trusted", "listed"})
+        self.assertEqual({name for name, (theirs, _) in verdicts.items() if theirs}, granted)
+
+    async def test_forNobody(self):
+        """
+        Row 76: who is named by no certificate is let in by none. Before 10.3,
+        sshd took one without names for anybody's where a line of
+        C{authorized_keys} has the authority; we do not.
+        """
+        verdicts = await self.verdicts(
+            trusted=self.crafted(self.key, self.trusted, principals=[]),
+            listed=self.crafted(self.key, self.listed, principals=[]),
+        )
+        lenient = self.sshd.version < (10, 3)
+        self.assertEqual(verdicts, {"trusted": (False, False), "listed": (lenient, False)})
 
 
 class RevocationListTests(TestCase):
