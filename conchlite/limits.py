@@ -179,7 +179,7 @@ MAXIMUM_SCRYPT_WORK = 2**21
 MAXIMUM_ARGON2_MEMORY = 256 * 1024
 MAXIMUM_ARGON2_WORK = 4 * 1024 * 1024
 
-# The server's files of keys: conchlite.authorizedkeys, conchlite.checkers.
+# The server's files of keys: conchlite.checkers.authorizedkeys, conchlite.checkers.revocation.
 
 #: The most bytes of a user's authorized_keys, and of a list of revoked keys.
 MAXIMUM_AUTHORIZED_KEYS_SIZE = 4 * 1024 * 1024

@@ -1,9 +1,16 @@
 """
-Patterns as ssh_config(5) has them: in the lines of known hosts, and in the
-principals of a host's certificate.
+What the lines of OpenSSH's files have in common: patterns, as ssh_config(5)
+has them, and times. The principals of a host's certificate are patterns, too.
 """
 
 from __future__ import annotations
+
+from calendar import timegm
+from time import mktime, strptime
+
+from conchlite.error import InvalidEntry, safe
+
+_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def matchesPattern(name: bytes, pattern: bytes) -> bool:
@@ -28,3 +35,36 @@ def matchesPattern(name: bytes, pattern: bytes) -> bool:
         else:
             return False
     return not pattern[within:].strip(b"*")
+
+
+def matchesList(name: bytes, patterns: bytes) -> bool:
+    """
+    Whether C{name} fits one of the patterns, separated by commas, and none
+    that C{!} stands in front of.
+    """
+    found = False
+    for pattern in patterns.split(b","):
+        if pattern.startswith(b"!") and matchesPattern(name, pattern[1:]):
+            return False
+        found = found or matchesPattern(name, pattern)
+    return found
+
+
+def parseTime(value: bytes) -> float:
+    """
+    Read a time as C{expiry-time} has it: C{YYYYMMDD[HHMM[SS]]}, in the time of
+    this machine, or with a C{Z} in UTC.
+
+    @return: seconds since 1970.
+    @raise InvalidEntry: it is none.
+    """
+    universal = value[-1:] in (b"Z", b"z")
+    digits = value[:-1] if universal else value
+    form = _FORMATS.get(len(digits))
+    if form is None or not digits.isdigit():
+        raise InvalidEntry(f"no time: {safe(value)}")
+    try:
+        parts = strptime(digits.decode("ascii"), form)
+        return timegm(parts) if universal else mktime(parts)
+    except (ValueError, OverflowError):
+        raise InvalidEntry(f"no time: {safe(value)}") from None

@@ -4,7 +4,7 @@ and what git signs commits with.
 
 A signature is of a purpose, its namespace (C{file}, C{git}, C{email} or a
 program's own C{name@domain}), so that one cannot be taken for another. Who may
-sign is another question: L{conchlite.allowedsigners}.
+sign is another question: L{conchlite.ssh.allowedsigners}.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def verify(
 ) -> Key:
     """
     Verify a signature. Whether to believe the key that made it is for the
-    caller to say, or for L{conchlite.allowedsigners.AllowedSigners}.
+    caller to say, or for L{conchlite.ssh.allowedsigners.AllowedSigners}.
 
     @param signature: what C{ssh-keygen -Y sign} wrote.
     @param data: the message, or a file open for reading.

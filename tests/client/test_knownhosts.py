@@ -26,7 +26,6 @@ from conchlite.client.hostentries import (
 )
 from conchlite.client.knownhosts import ConsoleUI, KnownHostsFile
 from conchlite.error import ConchError, HostKeyChanged, HostKeyRejected, InvalidEntry, UserRejectedKey
-from conchlite.ssh.patterns import matchesPattern
 from conchlite.wire.types import packString
 
 
@@ -59,38 +58,6 @@ class HostPatternTests(SynchronousTestCase):
         It is what "ssh-keygen -l" prints for the same key.
         """
         self.assertEqual(fingerprint(blob()), "SHA256:RXm/ruZ0eTzRXKwi1AQEDynB0VgHQ2ac9KPSFdf/YnA")
-
-
-class MatchesPatternTests(SynchronousTestCase):
-    def test_matches(self) -> None:
-        for name, pattern in [
-            (b"a", b"a"),
-            (b"", b""),
-            (b"", b"*"),
-            (b"host.example.com", b"*.example.com"),
-            (b"host7", b"host?"),
-            (b"aXbXc", b"a*b*c"),
-            (b"*x", b"**"),
-            (b"[h]:22", b"[*]:22"),
-        ]:
-            self.assertTrue(matchesPattern(name, pattern), (name, pattern))
-
-    def test_doesNotMatch(self) -> None:
-        for name, pattern in [
-            (b"a", b""),
-            (b"", b"?"),
-            (b"example.com", b"*.example.com"),
-            (b"host", b"host?"),
-            (b"abc", b"a*d"),
-            (b"a", b"[a]"),
-        ]:
-            self.assertFalse(matchesPattern(name, pattern), (name, pattern))
-
-    def test_manyStars(self) -> None:
-        """
-        A pattern made to be tried in very many ways takes no longer than others.
-        """
-        self.assertFalse(matchesPattern(b"a" * 255, b"*a" * 100 + b"b"))
 
 
 class EntryTests(SynchronousTestCase):

@@ -10,8 +10,7 @@ from pathlib import Path
 from twisted.internet import defer, threads
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite import authorizedkeys
-from conchlite.passwords import hashPassword
+from conchlite.checkers import authorizedkeys, hashPassword
 from conchlite.ssh.certificates import FOREVER, USER, signCertificate
 from tests.doc.listings import DOC
 from tests.ssh.authlink import FakeRealm, ed25519

@@ -24,7 +24,6 @@ from conchlite.algorithms.base import Opener, Sealer
 from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.algorithms.publickeys.signatures import readPublicKey, verifySignature
-from conchlite.allowedsigners import AllowedSigners
 from conchlite.client.hostentries import parseLine
 from conchlite.client.knownhosts import without
 from conchlite.error import (
@@ -41,6 +40,7 @@ from conchlite.sansio.role import Role
 from conchlite.sansio.version import VersionReader
 from conchlite.ssh import sshsig
 from conchlite.ssh.agent import Constraints, KeyRing, SSHAgentClient, SSHAgentServer
+from conchlite.ssh.allowedsigners import AllowedSigners
 from conchlite.ssh.certificates import judgeHostCertificate, judgeUserCertificate
 from conchlite.ssh.keys import Key
 from conchlite.ssh.moduli import readModuli

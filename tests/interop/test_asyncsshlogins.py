@@ -12,8 +12,8 @@ from twisted.cred.credentials import IUsernamePassword
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from conchlite.checkers import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.error import PasswordExpired
-from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.interfaces import IKeyboardInteractive, IPasswordChange
 from tests.interop.daemon import STAGE, Daemon
 from tests.interop.loginscenes import CLIENT_HOST, PASSWORD, Checker, giving

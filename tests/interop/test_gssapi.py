@@ -11,8 +11,8 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from conchlite.checkers import PrincipalChecker
 from conchlite.error import AuthenticationFailed
-from conchlite.gssapicheckers import PrincipalChecker
 from conchlite.interfaces import IGSSAPICredentials
 from conchlite.ssh.gssapi import InstalledLibrary
 from tests.interop.account import ACCOUNT, makeAccount, withAccount

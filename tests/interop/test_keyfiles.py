@@ -17,9 +17,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS
-from conchlite.allowedsigners import AllowedSigners
 from conchlite.error import BadPassphrase, BadSignature, EncryptedKeyError, SignerRejected
 from conchlite.ssh import sshsig
+from conchlite.ssh.allowedsigners import AllowedSigners
 from conchlite.ssh.certificates import FOREVER
 from conchlite.ssh.keys import Key
 from conchlite.wire.publickeys import USER

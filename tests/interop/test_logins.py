@@ -16,10 +16,14 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
+from conchlite.checkers import (
+    HostBasedChecker,
+    InMemoryHostBasedDB,
+    InMemorySSHKeyDB,
+    SSHPublicKeyChecker,
+)
 from conchlite.client.agent import connectToAgent
 from conchlite.error import AuthenticationFailed, PasswordExpired
-from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.interfaces import IKeyboardInteractive, IPasswordChange, IUserNameOnly
 from conchlite.ssh.keys import Key, hostKeyFingerprint
 from conchlite.ssh.userauth import SSHUserAuthServer

@@ -15,8 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms.publickeys import signatures
-from conchlite.checkers import InMemoryPasswordDatabase
-from conchlite.passwords import hashPassword
+from conchlite.checkers import InMemoryPasswordDatabase, hashPassword
 from conchlite.ssh import userauthserver
 from tests.ssh.authlink import FakeChecker, ed25519
 from tests.ssh.authscenes import ServerMixin, owners, passwordRequest, query, request, signed

@@ -7,8 +7,8 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite.checkers import PrincipalChecker
 from conchlite.error import MalformedMessage, UnexpectedMessage
-from conchlite.gssapicheckers import PrincipalChecker
 from conchlite.ssh.authmethods import gssapi
 from conchlite.ssh.authmethods.gssapi import signedData
 from conchlite.ssh.common import NS

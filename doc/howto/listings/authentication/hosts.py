@@ -1,6 +1,6 @@
 from twisted.cred.portal import Portal
 
-from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
+from conchlite.checkers import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
 from conchlite.ssh.userauth import SSHUserAuthClient

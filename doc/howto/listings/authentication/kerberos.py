@@ -1,6 +1,6 @@
 from twisted.cred.portal import Portal
 
-from conchlite.gssapicheckers import PrincipalChecker
+from conchlite.checkers import PrincipalChecker
 from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.userauth import SSHUserAuthClient
 

@@ -7,9 +7,9 @@ Sign a file as ssh-keygen -Y sign does, or verify who has signed it.
 import sys
 import time
 
-from conchlite.allowedsigners import AllowedSigners
 from conchlite.error import BadSignature, SignerRejected
 from conchlite.ssh import sshsig
+from conchlite.ssh.allowedsigners import AllowedSigners
 from conchlite.ssh.keys import Key
 
 NAMESPACE = "file"

@@ -1,5 +1,6 @@
 """
-Checkers for the portal of a server: who may log in, and with what.
+The checker for users who have a key, or a certificate: the method
+C{publickey}, RFC 4252 section 7.
 """
 
 from __future__ import annotations
@@ -8,38 +9,27 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ICredentials, ISSHPrivateKey, SSHPrivateKey
-from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
+from twisted.cred.credentials import ISSHPrivateKey, SSHPrivateKey
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, maybeDeferred
-from zope.interface import Interface, implementer, providedBy
+from zope.interface import implementer
 
-from conchlite.authorizedkeys import AuthorizedKey as AuthorizedKey
-from conchlite.authorizedkeys import AuthorizedKeysFiles as AuthorizedKeysFiles
-from conchlite.authorizedkeys import AuthorizedPrincipal as AuthorizedPrincipal
-from conchlite.authorizedkeys import AuthorizedPrincipalsFiles as AuthorizedPrincipalsFiles
-from conchlite.authorizedkeys import UNIXAuthorizedKeysFiles as UNIXAuthorizedKeysFiles
-from conchlite.authorizedkeys import certificatePermissions
-from conchlite.authorizedkeys import readAuthorizedKeyFile as readAuthorizedKeyFile
+from conchlite.checkers.authorizedkeys import AuthorizedKey, AuthorizedPrincipal, certificatePermissions
+from conchlite.checkers.keyoptions import KeyOptions
+from conchlite.checkers.revocation import RevokedKeys
 from conchlite.error import (
     BadSignature,
     CertificateRejected,
     CommandsConflict,
     ConchError,
     MalformedMessage,
-    NotEnoughAuthentication,
     ValidPublicKey,
     safe,
 )
 from conchlite.interfaces import IAuthorizedKeysDB
-from conchlite.keyoptions import KeyOptions
-from conchlite.passwords import InMemoryPasswordDatabase as InMemoryPasswordDatabase
-from conchlite.passwords import PAMChecker as PAMChecker
-from conchlite.passwords import UNIXPasswordDatabase as UNIXPasswordDatabase
-from conchlite.revocation import RevokedKeys as RevokedKeys
-from conchlite.ssh.factors import AvatarID, Factor, Login, loginOf
+from conchlite.ssh.factors import AvatarID, loginOf
 from conchlite.ssh.permissions import Permissions
 
 if TYPE_CHECKING:
@@ -257,86 +247,3 @@ def _verify(key: Key, credentials: SSHPrivateKey, permissions: Permissions) -> N
         )
     except (BadSignature, MalformedMessage) as error:
         raise UnauthorizedLogin(str(error)) from None
-
-
-@implementer(ICredentialsChecker)
-class SSHProtocolChecker:
-    """
-    Asks other checkers, and lets a user in when C{areDone} says that they have
-    accepted enough. C{requiredMethods} of the server says the same in fewer
-    words, where it is a matter of methods alone.
-
-    @ivar checkers: the interfaces of credentials, and the checker for each.
-    @ivar successfulCredentials: while C{areDone} runs: the user, and the
-        interfaces of what he has proved.
-    """
-
-    def __init__(self) -> None:
-        self.checkers: dict[type[Interface], ICredentialsChecker] = {}
-        self.successfulCredentials: dict[object, list[type[Interface]]] = {}
-        # By the login, never by the user's name: what somebody has proved on
-        # one connection is nothing on another.
-        self._proved: WeakKeyDictionary[Login, tuple[Login, list[type[Interface]]]] = WeakKeyDictionary()
-
-    @property
-    def credentialInterfaces(self) -> list[type[Interface]]:
-        """
-        What the checkers check.
-        """
-        return list(self.checkers)
-
-    def registerChecker(self, checker: ICredentialsChecker, *credentialInterfaces: type[Interface]) -> None:
-        """
-        Have a checker asked.
-
-        @param credentialInterfaces: about what; without any, about all that
-            it is for.
-        """
-        for interface in credentialInterfaces or checker.credentialInterfaces:
-            self.checkers[interface] = checker
-
-    def requestAvatarId(self, credentials: ICredentials) -> Deferred[Any]:
-        """
-        Ask the checker for these credentials.
-
-        @return: fires with what the checker says, once C{areDone}. Fails with
-            L{NotEnoughAuthentication} before, and with what the checker fails
-            with.
-        """
-        for interface in providedBy(credentials):
-            checker = self.checkers.get(interface)
-            if checker is not None:
-                asked = maybeDeferred(checker.requestAvatarId, credentials)
-                return asked.addCallback(self._cbGoodAuthentication, credentials, interface)
-        raised = UnhandledCredentials(f"no checker for {type(credentials).__name__}")
-        return maybeDeferred(_raise, raised)
-
-    def _cbGoodAuthentication(
-        self, avatarId: Any, credentials: ICredentials, interface: type[Interface]
-    ) -> object:
-        if getattr(credentials, "signature", b"") is None:
-            raise ValidPublicKey(avatarId)
-        login = loginOf(credentials)
-        own, interfaces = self._proved.setdefault(login, (Login(login.user, login.clientAddress), []))
-        proved = own.add(avatarId, [Factor.of(login.method, credentials, avatarId)])
-        interfaces.append(interface)
-        self.successfulCredentials = {avatarId: interfaces}
-        try:
-            done = self.areDone(avatarId)
-        finally:
-            self.successfulCredentials = {}
-        if not done:
-            raise NotEnoughAuthentication("another method has to follow")
-        del self._proved[login]
-        return proved
-
-    def areDone(self, avatarId: object) -> bool:
-        """
-        Whether a user has proved enough. To be overridden: as it stands one
-        checker is enough.
-        """
-        return True
-
-
-def _raise(error: Exception) -> None:
-    raise error

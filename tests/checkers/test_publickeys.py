@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.checkers}.
+Tests for L{conchlite.checkers.publickeys}.
 """
 
 from __future__ import annotations
@@ -7,25 +7,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword, SSHPrivateKey, UsernamePassword
-from twisted.cred.error import UnauthorizedLogin, UnhandledCredentials
+from twisted.cred.credentials import ISSHPrivateKey, SSHPrivateKey
+from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from conchlite.authorizedkeys import parseAuthorizedKey, parseAuthorizedPrincipal
-from conchlite.checkers import InMemorySSHKeyDB, RevokedKeys, SSHProtocolChecker, SSHPublicKeyChecker
-from conchlite.error import NotEnoughAuthentication, ValidPublicKey
+from conchlite.checkers import InMemorySSHKeyDB, RevokedKeys, SSHPublicKeyChecker
+from conchlite.checkers.authorizedkeys import parseAuthorizedKey, parseAuthorizedPrincipal
+from conchlite.error import ValidPublicKey
 from conchlite.interfaces import IAuthorizedKeysDB, IConchUser
 from conchlite.ssh.certificates import HOST, USER, signCertificate
 from conchlite.ssh.common import NS
 from conchlite.ssh.factors import Login
 from conchlite.ssh.keys import Key
 from conchlite.ssh.permissions import Permissions
+from tests.checkers.checkerscenes import credentials, lineFor
 from tests.ssh import howtokeys
-from tests.ssh.authlink import FakeRealm, ed25519, knows, rsa
+from tests.ssh.authlink import FakeRealm, ed25519, rsa
 
 
 class InMemorySSHKeyDBTests(SynchronousTestCase):
@@ -64,13 +65,6 @@ class InMemorySSHKeyDBTests(SynchronousTestCase):
         db = InMemorySSHKeyDB(mapping)
         mapping[b"user"] = [ed25519(1)]
         self.assertEqual(list(db.getAuthorizedKeys(b"user")), [ed25519(1)])
-
-
-def credentials(key, algorithm=None, signature=None, username=b"user", signed=b"signed data"):
-    algorithm = algorithm or key.supportedSignatureAlgorithms()[0]
-    if signature is None:
-        signature = key.sign(b"signed data", algorithm)
-    return SSHPrivateKey(username, algorithm, key.blob(), signed, signature)
 
 
 class SSHPublicKeyCheckerTests(SynchronousTestCase):
@@ -217,10 +211,6 @@ class Judged(SynchronousTestCase):
 
     def refused(self, *arguments, **named):
         return str(self.failureResultOf(self.ask(*arguments, **named), UnauthorizedLogin).value)
-
-
-def lineFor(key, options=b""):
-    return options + b" " + key.public().plain().toString("openssh")
 
 
 class LineTests(Judged):
@@ -382,86 +372,3 @@ class CertificateTests(Judged):
         self.refused(shown, **arguments)
         deployer = certificateOf(ed25519(1), ed25519(9), principals=["deploy"])
         self.assertFalse(self.granted(deployer, **arguments).pty)
-
-
-class SSHProtocolCheckerTests(SynchronousTestCase):
-    """
-    L{SSHProtocolChecker}.
-    """
-
-    def setUp(self):
-        class Both(SSHProtocolChecker):
-            def areDone(self, avatarId):
-                return len(self.successfulCredentials[avatarId]) > 1
-
-        self.checker = Both()
-        self.checker.registerChecker(
-            SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [ed25519(1), ed25519(2)]}))
-        )
-        self.checker.registerChecker(knows(user="a"), IUsernamePassword)
-        self.login = Login(b"user", None)
-
-    def ask(self, asked, login=None):
-        asked.login = login or self.login
-        return self.checker.requestAvatarId(asked)
-
-    def test_interfaces(self):
-        self.assertTrue(verifyObject(ICredentialsChecker, self.checker))
-        self.assertEqual(self.checker.credentialInterfaces, [ISSHPrivateKey, IUsernamePassword])
-
-    def test_two(self):
-        """
-        The user is in when it is enough, with all that he has proved.
-        """
-        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
-        who = self.successResultOf(self.ask(UsernamePassword(b"user", b"a")))
-        self.assertEqual((who, len(who.factors)), (b"user", 2))
-
-    def test_sameKey(self):
-        """
-        Row 58: one key is one key.
-        """
-        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
-        self.failureResultOf(self.ask(credentials(ed25519(1))), UnauthorizedLogin)
-        self.successResultOf(self.ask(credentials(ed25519(2))))
-
-    def test_otherConnection(self):
-        """
-        What somebody has proved on one connection is nothing on another, nor
-        without one.
-        """
-        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
-        password = UsernamePassword(b"user", b"a")
-        self.failureResultOf(self.ask(password, Login(b"user", None)), NotEnoughAuthentication)
-        self.failureResultOf(
-            self.checker.requestAvatarId(UsernamePassword(b"user", b"a")), NotEnoughAuthentication
-        )
-
-    def test_query(self):
-        """
-        A key that is only shown is no factor.
-        """
-        shown = SSHPrivateKey(b"user", b"ssh-ed25519", ed25519(1).blob(), None, None)
-        self.failureResultOf(self.ask(shown), ValidPublicKey)
-        self.failureResultOf(self.ask(UsernamePassword(b"user", b"a")), NotEnoughAuthentication)
-
-    def test_restrictions(self):
-        """
-        Row 59: what the first factor takes away stays away.
-        """
-        entry = parseAuthorizedKey(lineFor(ed25519(1), b'command="date"'))
-        self.checker.registerChecker(SSHPublicKeyChecker(InMemorySSHKeyDB({b"user": [entry]})))
-        self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
-        who = self.successResultOf(self.ask(UsernamePassword(b"user", b"a")))
-        self.assertEqual(who.permissions.command, b"date")
-
-    def test_one(self):
-        """
-        As it stands, one is enough; and what nobody checks is refused.
-        """
-        checker = SSHProtocolChecker()
-        self.failureResultOf(checker.requestAvatarId(credentials(ed25519(1))), UnhandledCredentials)
-        checker.registerChecker(knows(user="a"))
-        self.assertEqual(
-            self.successResultOf(checker.requestAvatarId(UsernamePassword(b"user", b"a"))), b"user"
-        )

@@ -15,11 +15,10 @@ from conchlite.algorithms.keyfiles.openssh import splitLine
 from conchlite.algorithms.publickeys.certificates import Certificate
 from conchlite.error import BadKeyError, CertificateRejected, InvalidEntry, SignerRejected, safe
 from conchlite.files import readRegularFile
-from conchlite.keyoptions import parseTime
 from conchlite.ssh.certificates import judgeUserCertificate
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.keys import Key
-from conchlite.ssh.patterns import matchesPattern
+from conchlite.ssh.patterns import matchesList, parseTime
 
 #: No file of allowed signers is larger than this, in bytes.
 MAXIMUM_FILE_SIZE = 4 * 1024 * 1024
@@ -27,19 +26,6 @@ MAXIMUM_FILE_SIZE = 4 * 1024 * 1024
 _PRINCIPALS = re.compile(rb'[ \t]*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^ \t"]+))[ \t]+')
 _OPTION = re.compile(rb'(?P<name>[A-Za-z0-9-]+)(?:="(?P<value>(?:\\"|[^"])*)")?(?P<comma>,?)')
 _VALUED = frozenset((b"namespaces", b"valid-after", b"valid-before"))
-
-
-def matchesList(name: bytes, patterns: bytes) -> bool:
-    """
-    Whether C{name} fits one of the patterns, separated by commas, and none
-    that C{!} stands in front of.
-    """
-    found = False
-    for pattern in patterns.split(b","):
-        if pattern.startswith(b"!") and matchesPattern(name, pattern[1:]):
-            return False
-        found = found or matchesPattern(name, pattern)
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,15 @@
 """
-Tests for L{conchlite.keyoptions}.
+Tests for L{conchlite.checkers.keyoptions}.
 """
 
 from __future__ import annotations
-
-import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from conchlite.checkers.keyoptions import PLAIN_LINE, KeyOptions, isFrom, parseOptions
 from conchlite.error import InvalidEntry
-from conchlite.keyoptions import PLAIN_LINE, KeyOptions, isFrom, parseOptions, parseTime
 from conchlite.ssh.permissions import Permissions
 
 
@@ -113,12 +111,6 @@ class OptionsTests(SynchronousTestCase):
         except InvalidEntry:
             return
         self.assertIsInstance(found, KeyOptions)
-
-    def test_localTime(self):
-        """
-        Without a Z it is the time of this machine.
-        """
-        self.assertEqual(parseTime(b"203001021530"), time.mktime((2030, 1, 2, 15, 30, 0, 0, 0, -1)))
 
 
 class WhyTests(SynchronousTestCase):

@@ -9,20 +9,17 @@ left out, a key might do more than its owner wanted it to.
 from __future__ import annotations
 
 import re
-from calendar import timegm
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
-from time import mktime, strptime
 
 from conchlite.error import InvalidEntry, safe
-from conchlite.ssh.patterns import matchesPattern
+from conchlite.ssh.patterns import matchesPattern, parseTime
 from conchlite.ssh.permissions import Address, Permissions
 
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _VARIABLE = re.compile(rb"[A-Za-z0-9_]+")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\"|\\(?!"))*)"')
-_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 #: The most variables that a line may set.
 MAXIMUM_VARIABLES = 1024
@@ -201,26 +198,6 @@ class _Found:
             raise InvalidEntry(f"no host and port: {safe(value)}")
         address = (host.lower(), None if port == b"*" else int(port))
         self._addresses.setdefault(name, set()).add(address)
-
-
-def parseTime(value: bytes) -> float:
-    """
-    Read a time as C{expiry-time} has it: C{YYYYMMDD[HHMM[SS]]}, in the time of
-    this machine, or with a C{Z} in UTC.
-
-    @return: seconds since 1970.
-    @raise InvalidEntry: it is none.
-    """
-    universal = value[-1:] in (b"Z", b"z")
-    digits = value[:-1] if universal else value
-    form = _FORMATS.get(len(digits))
-    if form is None or not digits.isdigit():
-        raise InvalidEntry(f"no time: {safe(value)}")
-    try:
-        parts = strptime(digits.decode("ascii"), form)
-        return timegm(parts) if universal else mktime(parts)
-    except (ValueError, OverflowError):
-        raise InvalidEntry(f"no time: {safe(value)}") from None
 
 
 def isFrom(clientAddress: str | None, patterns: bytes) -> bool:

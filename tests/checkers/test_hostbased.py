@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.hostbased}.
+Tests for L{conchlite.checkers.hostbased}.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from conchlite.hostbased import HostBasedChecker, InMemoryHostBasedDB
+from conchlite.checkers.hostbased import HostBasedChecker, InMemoryHostBasedDB
 from conchlite.interfaces import IHostBased, IHostBasedDB
 from conchlite.ssh.authmethods.hostbased import HostBased
 from conchlite.wire.userauth import HostBasedData

@@ -20,10 +20,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from conchlite.algorithms import catalogue
+from conchlite.checkers.keyoptions import PLAIN_LINE, KeyOptions, parseOptions
 from conchlite.error import ConchError, InvalidEntry, UsageError, safe
 from conchlite.files import readWithStatus
 from conchlite.interfaces import IAuthorizedKeysDB
-from conchlite.keyoptions import PLAIN_LINE, KeyOptions, parseOptions
 from conchlite.limits import MAXIMUM_AUTHORIZED_KEYS_SIZE
 from conchlite.ssh.permissions import Permissions
 

@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.revocation}.
+Tests for L{conchlite.checkers.revocation}.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.cred.error import UnauthorizedLogin
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.revocation import RevokedKeys
+from conchlite.checkers.revocation import RevokedKeys
 from conchlite.ssh.certificates import FOREVER, USER, signCertificate
 from conchlite.ssh.keys import Key
 from conchlite.wire.types import packString, packUInt32, packUInt64

@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.gssapicheckers}.
+Tests for L{conchlite.checkers.kerberos}.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.gssapicheckers import PrincipalChecker
+from conchlite.checkers.kerberos import PrincipalChecker
 from conchlite.ssh.authmethods.gssapi import GSSAPICredentials
 from conchlite.ssh.gssapi import KERBEROS
 

@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.passwords}.
+Tests for L{conchlite.checkers.passwords}.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from conchlite.error import UsageError
-from conchlite.interfaces import IKeyboardInteractive
-from conchlite.passwords import (
+from conchlite.checkers.passwords import (
     InMemoryPasswordDatabase,
     PAMChecker,
     UNIXPasswordDatabase,
     hashPassword,
 )
+from conchlite.error import UsageError
+from conchlite.interfaces import IKeyboardInteractive
 
 HASHED = hashPassword("secret", lambda size: b"s" * size)
 
@@ -156,7 +156,7 @@ class UNIXTests(CheckerMixin, SynchronousTestCase):
         The machine's crypt(3), where Python has it.
         """
         try:
-            from conchlite.passwords import _crypt
+            from conchlite.checkers.passwords import _crypt
 
             crypt = _crypt()
         except UsageError as error:

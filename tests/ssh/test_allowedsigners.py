@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.allowedsigners import AllowedSigners, matchesList
 from conchlite.error import SignerRejected
 from conchlite.files import writeWhole
+from conchlite.ssh.allowedsigners import AllowedSigners
 from conchlite.ssh.certificates import FOREVER
 from conchlite.ssh.keys import Key
 from conchlite.wire.publickeys import USER
@@ -157,8 +157,3 @@ class FindPrincipalsTests(SynchronousTestCase):
         self.assertEqual(signers.findPrincipals(certified("me", "them", "*"), NOW), (b"me", b"them"))
         self.assertRaises(SignerRejected, signers.findPrincipals, certified("nobody"), NOW)
         self.assertRaises(SignerRejected, signers.findPrincipals, KEY.public(), NOW)
-
-    def test_patterns(self):
-        self.assertTrue(matchesList(b"a", b"b,a"))
-        self.assertFalse(matchesList(b"a", b"a,!a"))
-        self.assertFalse(matchesList(b"a", b""))

@@ -1,5 +1,5 @@
 """
-Tests for L{conchlite.authorizedkeys}.
+Tests for L{conchlite.checkers.authorizedkeys}.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from conchlite.authorizedkeys import (
+from conchlite.checkers.authorizedkeys import (
     AuthorizedKeysFiles,
     AuthorizedPrincipalsFiles,
     UNIXAuthorizedKeysFiles,
@@ -25,9 +25,9 @@ from conchlite.authorizedkeys import (
     readAuthorizedKeyFile,
     readAuthorizedKeys,
 )
+from conchlite.checkers.keyoptions import PLAIN_LINE
 from conchlite.error import InvalidEntry, UsageError
 from conchlite.interfaces import IAuthorizedKeysDB
-from conchlite.keyoptions import PLAIN_LINE
 from conchlite.ssh.keys import Key
 from tests.ssh.authlink import ed25519
 
