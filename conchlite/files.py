@@ -32,13 +32,25 @@ def readWithStatus(path: str | bytes | os.PathLike[str], maximumSize: int) -> tu
     # Without O_NONBLOCK, opening a FIFO waits for somebody to write.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(maximumSize + 1)
+        return readOpened(descriptor, path, maximumSize)
     finally:
         os.close(descriptor)
+
+
+def readOpened(
+    descriptor: int, path: str | bytes | os.PathLike[str], maximumSize: int
+) -> tuple[bytes, os.stat_result]:
+    """
+    As L{readWithStatus}, what is open already; it stays so.
+
+    @param path: what it is called in errors.
+    @raise OSError: as L{readRegularFile}.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with open(descriptor, "rb", closefd=False) as file:
+        content = file.read(maximumSize + 1)
     if len(content) > maximumSize:
         raise OSError(errno.EFBIG, f"larger than {maximumSize // 2**20} MiB", path)
     return content, status

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +19,8 @@ from zope.interface import implementer
 
 from conchlite.algorithms import catalogue
 from conchlite.checkers.keyoptions import PLAIN_LINE, KeyOptions, parseOptions
+from conchlite.checkers.userfiles import Account, readUserFile
 from conchlite.error import ConchError, InvalidEntry, UsageError, safe
-from conchlite.files import readWithStatus
 from conchlite.interfaces import IAuthorizedKeysDB
 from conchlite.limits import MAXIMUM_AUTHORIZED_KEYS_SIZE
 from conchlite.ssh.permissions import Permissions
@@ -70,21 +68,6 @@ class AuthorizedPrincipal:
     name: bytes
     options: KeyOptions = PLAIN_LINE
     source: str = ""
-
-
-class Account(Protocol):
-    """
-    What of an entry of L{pwd} is looked at.
-    """
-
-    @property
-    def pw_name(self) -> str: ...
-    @property
-    def pw_uid(self) -> int: ...
-    @property
-    def pw_gid(self) -> int: ...
-    @property
-    def pw_dir(self) -> str: ...
 
 
 class UserDatabase(Protocol):
@@ -203,8 +186,8 @@ def readAuthorizedKeyFile(fileobj: IO[bytes], parseKey: ParseKey = _plainKey) ->
 
 class _UserFiles:
     """
-    Files of users, as sshd reads them: by the user himself where that is
-    possible, and only where nobody else can have written.
+    Files of users, as sshd reads them: only what the user may read himself,
+    and only where nobody else can have written.
     """
 
     def __init__(
@@ -239,10 +222,7 @@ class _UserFiles:
                 _log.warn("{user} has no place in {path}", user=safe(username), path=template)
                 continue
             try:
-                with _as(account):
-                    content, status = readWithStatus(path, MAXIMUM_AUTHORIZED_KEYS_SIZE)
-                    if self._strictModes:
-                        _checkModes(path, status, account)
+                content = readUserFile(path, account, MAXIMUM_AUTHORIZED_KEYS_SIZE, self._strictModes)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -282,47 +262,6 @@ def expandPath(template: str, account: Account) -> str | None:
     fixed = home if template.startswith("%h") else os.path.dirname(template.partition("%")[0])
     directory = os.path.normpath(fixed)
     return path if os.path.commonpath([path, directory]) == directory != path else None
-
-
-@contextmanager
-def _as(account: Account) -> Iterator[None]:
-    """
-    Read files as the user, where we are root: a link of his to a file that he
-    may not read is of no use to him then.
-    """
-    if os.geteuid() != 0 or account.pw_uid == 0:
-        yield
-        return
-    groups, group = os.getgroups(), os.getegid()
-    os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
-    os.setegid(account.pw_gid)
-    os.seteuid(account.pw_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
-
-
-def _checkModes(path: str, status: os.stat_result, account: Account) -> None:
-    """
-    As C{StrictModes} of sshd_config(5): the file and each directory above it,
-    up to the user's home, belong to him or to root, and nobody else writes
-    there.
-
-    @raise OSError: not so.
-    """
-    home = os.path.realpath(account.pw_dir)
-    at = os.path.realpath(path)
-    while True:
-        if status.st_uid not in (0, account.pw_uid) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(0, f"others may write to {safe(at)}")
-        above = os.path.dirname(at)
-        if at in (home, above):
-            return
-        at = above
-        status = os.stat(at)
 
 
 @implementer(IAuthorizedKeysDB)

@@ -218,7 +218,7 @@ class FilesTests(SynchronousTestCase):
 
     def test_asTheUser(self):
         """
-        Root reads as the user: a link to what he may not read is of no use.
+        Root reads what the user may read: a link to other files is of no use.
         """
         if os.geteuid() != 0:
             self.skipTest("only root reads as others")
@@ -232,7 +232,6 @@ class FilesTests(SynchronousTestCase):
         for mode, keys in ((0o600, []), (0o644, [ed25519(1).public()])):
             (home / "secret").chmod(mode)
             self.assertEqual(self.keys(b"nobody", paths=["%h/authorized_keys"], strictModes=False), keys)
-            self.assertEqual((os.geteuid(), os.getegid()), (0, 0))
 
     def test_noFile(self):
         """
