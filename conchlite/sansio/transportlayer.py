@@ -4,7 +4,8 @@ The transport: RFC 4253 as a machine, for both roles.
 Bytes go in by L{TransportLayer.feed}; packets come out by
 L{TransportLayer.next}, one at a time; those of the transport's own go back in
 by L{TransportLayer.handle}, which answers with events. What is to be written
-gathers until L{TransportLayer.takeOutput}.
+gathers until L{TransportLayer.takeOutput}; that half is
+L{conchlite.sansio.sending}.
 
 What may come in and what may go out, and when, is in L{conchlite.sansio.phases}.
 """
@@ -17,7 +18,7 @@ from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Inflater, Opener, RandomBytes
 from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.algorithms.ciphers.plain import PlainOpener, PlainSealer
+from conchlite.algorithms.ciphers.plain import PlainOpener
 from conchlite.error import (
     BadCompression,
     HostKeyReplaced,
@@ -27,7 +28,6 @@ from conchlite.error import (
 )
 from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
-from conchlite.sansio.compression import PacketCompression
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
 from conchlite.sansio.keyderivation import KeyDerivation, makeCiphers
@@ -40,7 +40,7 @@ from conchlite.sansio.negotiation import (
     negotiate,
     offer,
 )
-from conchlite.sansio.packets import PacketReader, PacketWriter
+from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.phases import (
     ADMITTED,
     ADMITTED_FROM_SERVER,
@@ -48,50 +48,37 @@ from conchlite.sansio.phases import (
     EXCHANGE_PHASES,
     FIRST_PHASES,
     METHOD,
-    NEVER_HELD,
     Outgoing,
     Phase,
 )
 from conchlite.sansio.rekeying import ENOUGH_PACKETS, KeyWear, RenewalCount, volumeLimit
 from conchlite.sansio.role import Role
+from conchlite.sansio.sending import SendingHalf
 from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
-from conchlite.wire.codec import Message
-from conchlite.wire.types import Buffer
-
-# What the objects take of a message that is held back, beside its bytes.
-_HELD_OVERHEAD = 128
 
 
-class TransportLayer:
+class TransportLayer(SendingHalf):
     """
     One end of one connection.
 
     @ivar phase: what may come in.
-    @ivar outgoing: what may go out.
     @ivar peerVersion: the peer's identification line, once it has come.
     @ivar sessionID: the exchange hash of the first exchange, or empty.
     @ivar hostKey: the blob of the server's host key in it; C{hostKeySignature}: what a client saw it sign.
     @ivar negotiated: what the running keys were negotiated to be, or L{None}.
-    @ivar heldBytes: the size of what an exchange holds back, in memory.
     @ivar ourKexInit: the payload of our last KEXINIT.
     @ivar peerKexInit: the payload of the peer's last KEXINIT.
     """
 
     def __init__(self, role: Role, configuration: Configuration, randomBytes: RandomBytes) -> None:
-        self.role = role
+        super().__init__(role, randomBytes)
         self._configuration = configuration
         self._randomBytes = randomBytes
         self._versionReader = VersionReader(configuration.supportedVersions, role is Role.CLIENT)
         self._reader = PacketReader(PlainOpener())
-        self._writer = PacketWriter(PlainSealer(), randomBytes)
-        self._compression = PacketCompression(role)
         self._wear = KeyWear()
         self._renewals = RenewalCount()
-        self._loginHeld = False
-        self._output: list[bytes] = []
-        self._held: list[Sequence[Buffer]] = []
-        self.heldBytes = 0
         self._noise = 0
         self._kexInitSent = False
         self._exchange: KeyExchange | None = None
@@ -107,7 +94,6 @@ class TransportLayer:
         self.negotiated: NegotiatedAlgorithms | None = None
         self.ourKexInit = b""
         self.peerKexInit = b""
-        self.outgoing = Outgoing.HELD
         self._setPhase(Phase.VERSION)
 
     # What comes in.
@@ -247,7 +233,6 @@ class TransportLayer:
         """
         self._reader.maximumLength = MAXIMUM_PACKET_LENGTH
         if self.role is Role.SERVER and self.outgoing is Outgoing.HELD:
-            # USERAUTH_SUCCESS is among what is held.
             self._loginHeld = True
         else:
             self._compression.loginOver(incomingToo=self.phase not in EXCHANGE_PHASES)
@@ -269,50 +254,6 @@ class TransportLayer:
         Say in plain text why the peer's version will not do.
         """
         self._output.append(text + b"\r\n")
-
-    @property
-    def unwritten(self) -> int:
-        """
-        The number of bytes that L{takeOutput} would give.
-        """
-        return sum(map(len, self._output))
-
-    def takeOutput(self) -> list[bytes]:
-        """
-        What is to be written now, in order.
-        """
-        output, self._output = self._output, []
-        return output
-
-    def send(self, packets: Sequence[Sequence[Buffer]]) -> None:
-        """
-        Seal payloads, or hold them back while keys are exchanged.
-
-        @param packets: each in parts, the first of which begins with the
-            message's number.
-        """
-        free = self.outgoing is Outgoing.FREE
-        if free and self._compression.deflater is None:
-            self._output.append(self._writer.seal(packets))
-            return
-        for parts in packets:
-            if free or parts[0][0] in NEVER_HELD:
-                self._seal(parts)
-            else:
-                self._held.append(parts)
-                self.heldBytes += sum(map(len, parts)) + _HELD_OVERHEAD
-
-    def _seal(self, parts: Sequence[Buffer]) -> None:
-        deflater = self._compression.deflater
-        if deflater is not None:
-            parts = (deflater.deflate(parts),)
-        self._output.append(self._writer.seal((parts,)))
-
-    def sendMessage(self, message: Message) -> None:
-        """
-        L{send} for one declared message.
-        """
-        self.send(((message.packPayload(),),))
 
     # The exchange.
 
@@ -520,14 +461,6 @@ class TransportLayer:
         if first and self._configuration.extensions and self._wantsExtensions:
             self.sendMessage(transport.ExtInfo(self._configuration.extensions))
         self._releaseHeld()
-
-    def _releaseHeld(self) -> None:
-        held, self._held, self.heldBytes = self._held, [], 0
-        for parts in held:
-            self._seal(parts)
-            if self._loginHeld and parts[0][0] == numbers.MSG_USERAUTH_SUCCESS:
-                self._loginHeld = False
-                self._compression.loginOver(incomingToo=False)
 
     def _receiveNewKeys(self, body: bytes) -> list[Event]:
         transport.NewKeys.unpack(body)
