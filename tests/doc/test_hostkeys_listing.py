@@ -7,10 +7,13 @@ from __future__ import annotations
 import runpy
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.client.hostentries import fingerprint
+from conchlite.client.policies import Strict
 from conchlite.error import ConchError, HostKeyChanged, HostKeyUnknown, UserRejectedKey
 from conchlite.ssh.certificates import FOREVER, HOST, signCertificate
 from conchlite.ssh.keys import Key
@@ -20,6 +23,20 @@ from tests.doc.listings import DOC
 LISTING = runpy.run_path(str(DOC / "howto" / "listings" / "hostkeys" / "policies.py"))
 
 KEY, OTHER = (Key.generate("ed25519").public() for _ in range(2))
+
+
+class Asked(Strict):
+    """
+    Remembers for which hosts it was asked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.hosts: list[tuple[str, int]] = []
+
+    def order(self, host: str, port: int, algorithms: list[bytes]) -> list[bytes]:
+        self.hosts.append((host, port))
+        return super().order(host, port, algorithms)
 
 
 class PoliciesTests(SynchronousTestCase):
@@ -39,6 +56,17 @@ class PoliciesTests(SynchronousTestCase):
 
     def fetch(self, host: str) -> Deferred[str]:
         return succeed(fingerprint(KEY.blob()) if host in ("listed", "known") else "")
+
+    def test_using(self) -> None:
+        """
+        The policy that a program gives is the one that is asked.
+        """
+        reactor = MemoryReactorClock()
+        asked = Asked()
+        LISTING["backup"](reactor, Key.generate("ed25519"), asked).connect(Factory.forProtocol(Protocol))
+        reactor.advance(1)
+        reactor.tcpClients[0][2].buildProtocol(None).makeConnection(StringTransport())
+        self.assertEqual([("server.example", 22)], asked.hosts)
 
     def test_strict(self) -> None:
         self.says(LISTING["strict"](self.file), "known", None)

@@ -2,8 +2,19 @@
 Whom a client trusts: one policy for each kind of program.
 """
 
+from conchlite.client.login import Login
 from conchlite.client.policies import AcceptNew, AllOf, Ask, FirstOf, Lookup, Pin, Policy, Strict
+from conchlite.endpoints import SSHCommandClientEndpoint
 from conchlite.error import HostKeyUnknown
+
+
+# --- Using ---
+def backup(reactor, key, policy):
+    """
+    A command on a host that the policy trusts.
+    """
+    login = Login(reactor, "backup", "server.example", 22, keys=[key], hostKeys=policy)
+    return SSHCommandClientEndpoint.withLogin(login, "uptime")
 
 
 # --- Strict ---
