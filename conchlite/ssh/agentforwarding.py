@@ -21,7 +21,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from conchlite.error import AgentError, ChannelRequestFailed, ConchError
+from conchlite.error import AgentError, ChannelRequestFailed, ConchError, UsageError
 from conchlite.ssh.agentbindings import Login, readLogin
 from conchlite.ssh.agentclient import SSHAgentClient, readAnswer
 from conchlite.ssh.agentframes import AgentAnswers
@@ -145,7 +145,7 @@ class AgentForwarding:
     """
     A client's agent, for the server of one connection.
 
-    It belongs to one connection; each has its own.
+    It belongs to one connection; each has its own, for all of its sessions.
 
     @cvar maximumConnections: how many connections to the agent the server may
         have at a time.
@@ -186,9 +186,12 @@ class AgentForwarding:
 
         @param session: a session that is open.
         @return: a Deferred that fails with
-            L{conchlite.error.ChannelRequestFailed} if the server refuses.
+            L{conchlite.error.ChannelRequestFailed} if the server refuses, and
+            with L{UsageError} if the connection has another forwarding.
         """
         connection = session.conn
+        if connection.agentForwarding not in (None, self):
+            return fail(UsageError("the connection has another AgentForwarding, for all its sessions"))
         connection.agentForwarding = self
         self._asked += 1
         asking = connection.sendRequest(session, REQUEST, b"", wantReply=True)

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.error import AgentError, ChannelOpenFailed, ChannelRequestFailed
+from conchlite.error import AgentError, ChannelOpenFailed, ChannelRequestFailed, UsageError
 from conchlite.ssh.agent import AgentFactory, AgentSocket, KeyRing
 from conchlite.ssh.agentforwarding import REQUEST, AgentChannel, AgentForwarding
 from conchlite.ssh.permissions import Permissions
@@ -306,6 +306,17 @@ class ClientTests(ForwardingTestCase):
         self.forward()
         self.link.server.permissions = Permissions(agentForwarding=False)
         self.result(self.forwarding.request(self.client))
+        self.openAgent()
+
+    def test_another(self):
+        """
+        A second forwarding does not take the place of the one that the
+        connection has, which would end that without a word.
+        """
+        self.forward()
+        other = AgentForwarding(self.forwarding.connect, lambda use: True)
+        self.assertIn("has another", str(self.failure(other.request(self.client), UsageError)))
+        self.assertIs(self.conn.agentForwarding, self.forwarding)
         self.openAgent()
 
     def test_closedSession(self):
