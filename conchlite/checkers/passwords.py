@@ -26,20 +26,12 @@ from conchlite.error import UsageError, safe
 from conchlite.interfaces import IKeyboardInteractive
 from conchlite.ssh.authmethods.password import MAXIMUM_PASSWORD_SIZE
 from conchlite.ssh.common import Text, asBytes
-
-#: How what takes long, or blocks, is called; by default in one of the
-#: reactor's threads.
-Run = Callable[..., Deferred[Any]]
+from conchlite.ssh.factors import loginOf
+from conchlite.ssh.threads import Run
 
 # scrypt's cost: 16 MiB and some 40 ms.
 _N, _R, _P = 2**14, 8, 1
 _SALT_SIZE = 16
-
-
-def _inThread(function: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-    from twisted.internet.threads import deferToThread
-
-    return deferToThread(function, *arguments)
 
 
 def hashPassword(password: Text, randomBytes: RandomBytes = os.urandom) -> str:
@@ -88,12 +80,13 @@ class InMemoryPasswordDatabase:
     _nobodys = f"scrypt${_N}${_R}${_P}$" + "A" * 22 + "==$" + "A" * 43 + "="
 
     def __init__(
-        self, hashes: Mapping[bytes, str] | Mapping[str, str] | None = None, run: Run = _inThread
+        self, hashes: Mapping[bytes, str] | Mapping[str, str] | None = None, run: Run | None = None
     ) -> None:
         """
         @param hashes: a user's name to what L{hashPassword} has made of his
             password. It is looked into at each login, so it may be changed.
-        @param run: how scrypt is called.
+        @param run: how scrypt is called; by default in a thread of the
+            reactor's, if it is a server of ours that asks.
         """
         self._hashes: Mapping[Any, str] = {} if hashes is None else hashes
         self._run = run
@@ -104,15 +97,18 @@ class InMemoryPasswordDatabase:
 
         @return: fires with the user's name. Fails with L{UnauthorizedLogin}.
         """
-        return Deferred.fromCoroutine(self._check(credentials.username, asBytes(credentials.password)))
+        return Deferred.fromCoroutine(self._check(credentials))
 
-    async def _check(self, username: bytes, password: bytes) -> bytes:
+    async def _check(self, credentials: UsernamePassword) -> bytes:
+        username: bytes = credentials.username
+        password = asBytes(credentials.password)
         if not _fits(password):
             raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         known = self._hashes.get(username)
         if known is None:
             known = self._hashes.get(username.decode("utf-8", "replace"))
-        good = await self._run(_matches, password, self._nobodys if known is None else known)
+        run = self._run or loginOf(credentials).run
+        good = await run(_matches, password, self._nobodys if known is None else known)
         if known is None or not good:
             raise UnauthorizedLogin(f"no password of {safe(username)}'s")
         return username
@@ -132,10 +128,11 @@ class PAMChecker:
     #: What a user is asked who logs in with C{keyboard-interactive}.
     prompt = "Password: "
 
-    def __init__(self, service: str = "sshd", run: Run = _inThread, library: Any = None) -> None:
+    def __init__(self, service: str = "sshd", run: Run | None = None, library: Any = None) -> None:
         """
         @param service: the file in C{/etc/pam.d} that says what is asked.
-        @param run: how PAM is called, which may block.
+        @param run: how PAM is called, which may block; by default in a
+            thread of the reactor's, if it is a server of ours that asks.
         @param library: what has C{PamAuthenticator}; by default the package
             C{pam}.
         """
@@ -161,7 +158,8 @@ class PAMChecker:
             password = asBytes(credentials.password)
         if not _fits(password) or b"\0" in username:
             raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
-        if not await self._run(self._ask, username, password):
+        run = self._run or loginOf(credentials).run
+        if not await run(self._ask, username, password):
             raise UnauthorizedLogin("PAM says no")
         return username
 
@@ -196,14 +194,15 @@ class UNIXPasswordDatabase:
         self,
         getPwByNameFunctions: tuple[Callable[[str], Any], ...] | None = None,
         crypt: Callable[[str, str], str | None] | None = None,
-        run: Run = _inThread,
+        run: Run | None = None,
     ) -> None:
         """
         @param getPwByNameFunctions: each gets a name, and returns a tuple
             whose second element is the hash, or raises L{KeyError}; by default
             those of the shadow file, and of L{pwd}.
         @param crypt: crypt(3); by default Python's, which has it up to 3.12.
-        @param run: how C{crypt} is called.
+        @param run: how C{crypt} is called; by default in a thread of the
+            reactor's, if it is a server of ours that asks.
         """
         self._functions = _ofTheMachine() if getPwByNameFunctions is None else getPwByNameFunctions
         self._crypt = crypt
@@ -216,16 +215,19 @@ class UNIXPasswordDatabase:
         @return: fires with the user's name. Fails with L{UnauthorizedLogin},
             or with L{UsageError} where there is no crypt(3).
         """
-        return Deferred.fromCoroutine(self._check(credentials.username, asBytes(credentials.password)))
+        return Deferred.fromCoroutine(self._check(credentials))
 
-    async def _check(self, username: bytes, password: bytes) -> bytes:
+    async def _check(self, credentials: UsernamePassword) -> bytes:
+        username: bytes = credentials.username
+        password = asBytes(credentials.password)
         # Nothing reaches crypt(3) whose length was not looked at: of some, a
         # long password was read as a hash.
         if not _fits(password):
             raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         hashed = self._hashOf(username)
         text = password.decode("utf-8", "surrogateescape")
-        made = await self._run(self._crypt or _crypt(), text, hashed or self._nobodys)
+        run = self._run or loginOf(credentials).run
+        made = await run(self._crypt or _crypt(), text, hashed or self._nobodys)
         good = made is not None and hmac.compare_digest(
             made.encode("utf-8", "surrogateescape"), (hashed or self._nobodys).encode()
         )

@@ -8,9 +8,9 @@ passphrase of a key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from hmac import compare_digest
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -20,6 +20,7 @@ from conchlite.error import AgentError, BadPassphrase, ConchError, NoAnswer, saf
 from conchlite.ssh.agentclient import SSHAgentClient
 from conchlite.ssh.common import Text
 from conchlite.ssh.service import SSHService
+from conchlite.ssh.threads import Run
 from conchlite.ssh.userauth import SSHUserAuthClient
 
 if TYPE_CHECKING:
@@ -32,20 +33,14 @@ OLD_PASSWORD = b"Old Password: "
 #: How often a passphrase is asked for.
 MAXIMUM_PASSPHRASES = 3
 
-_T = TypeVar("_T")
-
-#: Makes a call that takes long, where that does no harm.
-Aside = Callable[..., "Deferred[Key]"]
-
 
 class IdentityUserAuth(SSHUserAuthClient):
     """
     Offers identities, each once, and then perhaps a password, and answers to
     what else the server asks.
 
-    @ivar aside: makes the calls that open a private key, which may take a
-        second; L{maybeDeferred} unless it is set to something that uses a
-        thread.
+    @ivar run: makes the calls that open a private key, which may take a
+        second; at once, unless it is set to what uses a thread.
     """
 
     def __init__(
@@ -71,7 +66,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         self._current: Identity | None = None
         self._terminal = terminal if terminal is not None and terminal.isThere() else None
         self._password = password
-        self.aside: Aside = maybeDeferred
+        self.run: Run = maybeDeferred
 
     def getPublicKey(self) -> Deferred[Key | None]:
         """
@@ -155,7 +150,7 @@ class IdentityUserAuth(SSHUserAuthClient):
             for _ in range(MAXIMUM_PASSPHRASES):
                 passphrase = await self._terminal.ask(f"Passphrase of {safe(identity.path, 1024)}: ")
                 try:
-                    await self.aside(identity.decrypt, passphrase)
+                    await self.run(identity.decrypt, passphrase)
                 except BadPassphrase:
                     continue
                 return

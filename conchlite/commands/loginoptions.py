@@ -5,10 +5,8 @@ How a command logs in: the options that say with what, and the login itself.
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.python import usage
 
@@ -17,8 +15,6 @@ from conchlite.commands.streams import writeLine
 from conchlite.error import AgentError, AuthenticationFailed, ConchError, PeerError, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conchlite.algorithms.catalogue import AlgorithmSet
     from conchlite.client.agent import SSHAgentClient
     from conchlite.client.connecting import ClientConnection
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from conchlite.client.identities import Identity
     from conchlite.client.identityauth import IdentityUserAuth
     from conchlite.client.terminal import Terminal
-    from conchlite.ssh.keys import Key
 
 
 class LoginOptions(OneShotOptions):
@@ -214,7 +209,7 @@ class CommandLogin:
     async def _connect(self, identities: list[Identity]) -> ClientConnection:
         from conchlite.client.connecting import Connecting
         from conchlite.client.identityauth import IdentityUserAuth
-        from conchlite.ssh.keystorage import later
+        from conchlite.ssh.threads import threadsOf
 
         options = self._options
         login = self
@@ -222,9 +217,6 @@ class CommandLogin:
         class UserAuth(IdentityUserAuth):
             def bannerReceived(self, message: str, language: str) -> None:
                 login.showBanner(message)
-
-        def aside(work: Callable[..., Key], *arguments: object) -> Deferred[Key]:
-            return later(login._reactor, partial(work, *arguments))
 
         def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
             userAuth = UserAuth(
@@ -235,7 +227,7 @@ class CommandLogin:
                 login._terminal,
                 bool(options["password"]),
             )
-            userAuth.aside = aside
+            userAuth.run = threadsOf(self._reactor)
             userAuth.notes = login._notes
             userAuth.requireAuthentication = bool(options["require-authentication"])
             return userAuth

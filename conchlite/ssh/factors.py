@@ -19,6 +19,7 @@ from twisted.cred.error import UnauthorizedLogin
 from conchlite.error import CommandsConflict, safe
 from conchlite.interfaces import IHostBased
 from conchlite.ssh.permissions import Permissions
+from conchlite.ssh.threads import threadsOf
 
 if TYPE_CHECKING:
     from conchlite.algorithms.publickeys.certificates import Certificate
@@ -117,16 +118,25 @@ class Login:
     @ivar user: the user's name.
     @ivar clientAddress: the address that he comes from; L{None} if that is
         nothing with an address.
+    @ivar run: how a checker makes calls that block: in the threads of the
+        reactor that the connection is on.
     @ivar method: the method that runs.
     @ivar factors: what he has proved.
     """
 
-    def __init__(self, user: bytes = b"", clientAddress: str | None = None) -> None:
+    def __init__(self, user: bytes = b"", clientAddress: str | None = None, reactor: object = None) -> None:
+        """
+        @param reactor: what the connection is on; without threads of its own
+            blocking calls are made at once.
+        """
         self.user = user
         self.clientAddress = clientAddress
+        self.run = threadsOf(reactor)
         self.method = b""
         self.factors: list[Factor] = []
         self._before = 0
+        # What the checkers call him.
+        self._name: object = None
 
     def begin(self, method: bytes) -> None:
         """
@@ -158,8 +168,8 @@ class Login:
         proved = [factor.fingerprint for factor in self.factors if factor.fingerprint]
         for factor in factors:
             if factor.fingerprint and factor.fingerprint in proved:
-                # Two keys wanted, and
-                # the same one shown twice, perhaps once with its certificate.
+                # Two keys are wanted, and the same one is shown twice,
+                # perhaps once with its certificate.
                 raise UnauthorizedLogin(f"the key {factor.fingerprint} was used before")
             proved.append(factor.fingerprint)
         together = [*self.factors, *factors]
@@ -180,8 +190,6 @@ class Login:
         @raise CommandsConflict: nothing.
         """
         return _allowing(granted, self.factors)
-
-    _name: object = None
 
 
 def _allowing(granted: Permissions, factors: Collection[Factor]) -> Permissions:

@@ -10,11 +10,7 @@ and waits for both, so that its calls run in threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol
-
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IReactorThreads
 
 from conchlite.error import GSSAPIError, UsageError
 
@@ -24,9 +20,6 @@ KERBEROS = "1.2.840.113554.1.2.2"
 # RFC 4462 section 3.2: what negotiates about mechanisms is none, as the method
 # does that itself.
 _SPNEGO = "1.3.6.1.5.5.2"
-
-#: Calls a function with the arguments, and returns a Deferred of what it returns.
-Run = Callable[..., Deferred[Any]]
 
 
 class SecurityContext(Protocol):
@@ -134,18 +127,6 @@ def installedLibrary() -> Library | None:
         # The package is there and the system's library is not: OSError.
         return None
     return InstalledLibrary()
-
-
-def runIn(clock: object) -> Run:
-    """
-    How calls that may block are made: in the threads of a reactor, or at once
-    if C{clock} is none.
-    """
-    if not IReactorThreads.providedBy(clock):
-        return maybeDeferred
-    from twisted.internet.threads import deferToThreadPool
-
-    return partial(deferToThreadPool, clock, clock.getThreadPool())
 
 
 class InstalledLibrary:

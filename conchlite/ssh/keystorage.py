@@ -9,8 +9,7 @@ import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import USUAL_EFFORT, Effort
@@ -24,6 +23,7 @@ from conchlite.error import (
     safe,
 )
 from conchlite.files import readWithStatus, writeWhole
+from conchlite.ssh.threads import threadsOf
 
 if TYPE_CHECKING:
     from typing import Self
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from conchlite.algorithms.base import KeyFile
 
 Path: TypeAlias = "str | bytes | os.PathLike[str]"
-
-_T = TypeVar("_T")
 
 #: No key file is larger than this, in bytes.
 MAXIMUM_FILE_SIZE = 1024 * 1024
@@ -164,17 +162,6 @@ def writer(name: str, cipher: bytes | str | None, rounds: int | None) -> KeyFile
     return PrivateKeyFile(cipher or DEFAULT_CIPHER, rounds)
 
 
-def later(reactor: IReactorThreads, work: Callable[[], _T]) -> Deferred[_T]:
-    """
-    Do something in a thread of the reactor's.
-    """
-    from twisted.internet.threads import deferToThreadPool
-
-    pool = reactor.getThreadPool()
-    result: Deferred[_T] = deferToThreadPool(reactor, pool, work)
-    return result
-
-
 class StoredKey:
     """
     The part of L{conchlite.ssh.keys.Key} that is about files.
@@ -293,12 +280,8 @@ class StoredKey:
         @return: fires with the key, and fails with what L{fromFile} raises. To
             cancel it is to take no interest any more: the thread goes on.
         """
-        return later(
-            reactor,
-            lambda: cls.fromFile(
-                filename, type, passphrase, checkPermissions=checkPermissions, effort=effort
-            ),
-        )
+        run = threadsOf(reactor)
+        return run(cls.fromFile, filename, type, passphrase, checkPermissions=checkPermissions, effort=effort)
 
     @classmethod
     def fromStringLater(
@@ -315,7 +298,7 @@ class StoredKey:
 
         @return: as that of L{fromFileLater}.
         """
-        return later(reactor, lambda: cls.fromString(data, type, passphrase, effort=effort))
+        return threadsOf(reactor)(cls.fromString, data, type, passphrase, effort=effort)
 
     def toString(
         self,

@@ -29,8 +29,9 @@ from conchlite.ssh.authmethods.base import ClientMethod, askProgram
 from conchlite.ssh.authmethods.publickey import sign
 from conchlite.ssh.authreport import AuthenticationReport
 from conchlite.ssh.common import Text, asBytes
-from conchlite.ssh.gssapi import KERBEROS, Library, Run
+from conchlite.ssh.gssapi import KERBEROS, Library
 from conchlite.ssh.service import SSHService
+from conchlite.ssh.threads import Run
 from conchlite.wire import numbers
 from conchlite.wire.userauth import UserauthBanner, UserauthFailure, UserauthSuccess
 

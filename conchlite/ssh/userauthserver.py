@@ -42,8 +42,9 @@ from conchlite.ssh.authmethods.publickey import unbind
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.doorman import GuardedPortal
 from conchlite.ssh.factors import Login, Methods, following
-from conchlite.ssh.gssapi import KERBEROS, Library, Run
+from conchlite.ssh.gssapi import KERBEROS, Library
 from conchlite.ssh.service import SSHService
+from conchlite.ssh.threads import Run
 from conchlite.wire import numbers
 from conchlite.wire.userauth import UserauthBanner, UserauthFailure, UserauthSuccess
 
@@ -225,7 +226,7 @@ class SSHUserAuthServer(SSHService):
         if (request.userName, request.serviceName) != (self.user, self.nextService):
             # RFC 4252 section 5: what was proved for another does not count.
             self.authenticatedWith = []
-            self._login = Login(request.userName, self.transport.getPeer().hostText)
+            self._login = Login(request.userName, self.transport.getPeer().hostText, self.transport.clock)
         self.user = request.userName
         self.nextService = request.serviceName
         self.method = ALIASES.get(request.methodName, request.methodName)

@@ -7,10 +7,9 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from twisted.internet import defer, threads
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.checkers import authorizedkeys, hashPassword
+from conchlite.checkers import hashPassword, userfiles
 from conchlite.ssh.certificates import FOREVER, USER, signCertificate
 from tests.doc.listings import DOC
 from tests.ssh.authlink import FakeRealm, ed25519
@@ -28,9 +27,7 @@ class CheckersTests(ServerMixin, SynchronousTestCase):
         (directory / "principals" / "root").write_text("operator\n")
         (directory / "revoked_keys").write_bytes(revoked)
         # The tests may run below a directory that everybody may write to.
-        self.patch(authorizedkeys, "_checkModes", lambda *arguments: None)
-        # Passwords are hashed in a thread, which a test does not wait for.
-        self.patch(threads, "deferToThread", defer.maybeDeferred)
+        self.patch(userfiles, "_checkWriters", lambda *arguments: None)
         server = LISTING["Server"](
             FakeRealm(), ed25519(AUTHORITY).public(), {"root": hashPassword("secret")}, str(directory)
         )

@@ -5,12 +5,10 @@ against a real Kerberos, in C{tests.interop.test_gssapi}.
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IReactorThreads
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from conchlite.error import UsageError
-from conchlite.ssh.gssapi import KERBEROS, encodeMechanism, runIn
+from conchlite.ssh.gssapi import KERBEROS, encodeMechanism
 from tests.ssh.fakegssapi import FakeLibrary, LibraryMixin
 
 
@@ -36,39 +34,3 @@ class MechanismTests(SynchronousTestCase):
         """
         for name in ("1.3.6.1.5.5.2", "kerberos", ""):
             self.assertRaises(UsageError, encodeMechanism, name)
-
-
-class RunTests(SynchronousTestCase):
-    """
-    Where calls run.
-    """
-
-    def test_threads(self):
-        """
-        With a reactor, in its threads; the answer comes in the reactor's.
-        """
-        calls = []
-
-        @implementer(IReactorThreads)
-        class Threads:
-            def getThreadPool(self):
-                return self
-
-            def callInThreadWithCallback(self, onResult, function, *arguments):
-                calls.append((onResult, function, arguments))
-
-            def callFromThread(self, function, *arguments):
-                function(*arguments)
-
-        called = runIn(Threads())(divmod, 7, 2)
-        self.assertNoResult(called)
-        [(onResult, function, arguments)] = calls
-        onResult(True, function(*arguments))
-        self.assertEqual(self.successResultOf(called), (3, 1))
-
-    def test_noReactor(self):
-        """
-        Without one, at once.
-        """
-        self.assertEqual(self.successResultOf(runIn(None)(divmod, 7, 2)), (3, 1))
-        self.failureResultOf(runIn(None)(divmod, 7, 0), ZeroDivisionError)

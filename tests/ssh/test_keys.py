@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError
 from twisted.logger import LogLevel, capturedLogs
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite import error
@@ -29,6 +28,7 @@ from conchlite.ssh.keys import Fingerprint, FingerprintFormats, Key, hostKeyFing
 from conchlite.ssh.keystorage import MAXIMUM_FILE_SIZE
 from conchlite.wire.types import Reader, packString
 from tests.algorithms.keyvectors import PASSPHRASE, TYPES, keyText
+from tests.ssh.fakethreads import Threads
 from tests.ssh.howtokeys import privateKey, publicKey
 
 
@@ -257,12 +257,11 @@ class FromFileTests(SynchronousTestCase):
 
 class LaterTests(SynchronousTestCase):
     """
-    In a thread, which here is a list of what there is to do.
+    In a thread.
     """
 
     def setUp(self):
-        self.work = []
-        self.reactor = ThreadlessReactor(self.work)
+        self.reactor = Threads()
 
     def test_fromFileLater(self):
         path = self.mktemp()
@@ -270,62 +269,36 @@ class LaterTests(SynchronousTestCase):
         for passphrase, wanted in ((PASSPHRASE, None), ("wrong", error.BadPassphrase)):
             waiting = Key.fromFileLater(self.reactor, path, passphrase=passphrase)
             self.assertNoResult(waiting)
-            self.work.pop()()
+            self.reactor.work()
             if wanted is None:
                 self.assertEqual(self.successResultOf(waiting), vector("ed25519"))
             else:
                 self.assertIn(path, str(self.failureResultOf(waiting, wanted).value))
         os.chmod(path, 0o644)
         waiting = Key.fromFileLater(self.reactor, path)
-        self.work.pop()()
+        self.reactor.work()
         self.failureResultOf(waiting, error.ExposedKeyFile)
         waiting = Key.fromFileLater(self.reactor, path, checkPermissions=False)
-        self.work.pop()()
+        self.reactor.work()
         self.failureResultOf(waiting, error.EncryptedKeyError)
 
     def test_fromStringLater(self):
         data = keyText("ed25519.openssh-encrypted")
         waiting = Key.fromStringLater(self.reactor, data, "private_openssh", PASSPHRASE)
         self.assertNoResult(waiting)
-        self.work.pop()()
+        self.reactor.work()
         self.assertEqual(self.successResultOf(waiting), vector("ed25519"))
         waiting = Key.fromStringLater(
             self.reactor, data, effort=Effort(bcryptRounds=3), passphrase=PASSPHRASE
         )
-        self.work.pop()()
+        self.reactor.work()
         self.assertIn("4 rounds", str(self.failureResultOf(waiting, error.BadKeyError).value))
 
     def test_cancel(self):
         waiting = Key.fromStringLater(self.reactor, keyText("ed25519.pub"))
         waiting.cancel()
         self.failureResultOf(waiting, CancelledError)
-        self.work.pop()()
-
-
-class ThreadlessReactor:
-    """
-    @ivar work: what threads would do.
-    """
-
-    def __init__(self, work):
-        self.work = work
-
-    def getThreadPool(self):
-        return self
-
-    def callInThreadWithCallback(self, onResult, work):
-        def done():
-            try:
-                result = work()
-            except error.ConchError:
-                onResult(False, Failure())
-            else:
-                onResult(True, result)
-
-        self.work.append(done)
-
-    def callFromThread(self, function, *arguments):
-        function(*arguments)
+        self.reactor.work()
 
 
 class ToFileTests(SynchronousTestCase):

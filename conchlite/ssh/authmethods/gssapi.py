@@ -23,7 +23,8 @@ from conchlite.error import GSSAPIError, UnexpectedMessage, safe
 from conchlite.interfaces import IGSSAPICredentials
 from conchlite.sansio.authentication import ClientAuthentication
 from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, ServerMethod
-from conchlite.ssh.gssapi import SecurityContext, encodeMechanism, installedLibrary, runIn
+from conchlite.ssh.gssapi import SecurityContext, encodeMechanism, installedLibrary
+from conchlite.ssh.threads import threadsOf
 from conchlite.wire import numbers
 from conchlite.wire.gssapi import (
     GSSAPIData,
@@ -84,7 +85,7 @@ class GSSAPIClient(ClientMethod):
     def __init__(self, client: SSHUserAuthClient, record: ClientAuthentication) -> None:
         super().__init__(client, record)
         self.step = Step.IDLE
-        self._run = runIn(client.transport.clock) if client.gssapiRun is None else client.gssapiRun
+        self._run = client.gssapiRun or threadsOf(client.transport.clock)
         # What was begun with each mechanism, by its name in DER.
         self._begun: dict[bytes, tuple[SecurityContext, bytes]] = {}
         self._context: SecurityContext
@@ -242,7 +243,7 @@ class GSSAPIServer(ServerMethod):
 
     def __init__(self, server: SSHUserAuthServer) -> None:
         super().__init__(server)
-        self._run = runIn(server.transport.clock) if server.gssapiRun is None else server.gssapiRun
+        self._run = server.gssapiRun or threadsOf(server.transport.clock)
 
     async def decide(self, methodData: bytes) -> LoginResult:
         library = self.server.gssapiLibrary or installedLibrary()
