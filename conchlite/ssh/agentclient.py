@@ -174,7 +174,8 @@ class SSHAgentClient(AgentFrames):
         Give the agent a key, with its certificate if it carries one.
 
         @param comment: what to call it; L{None} for its own comment.
-        @raise UsageError: it is a public key.
+        @raise UsageError: it is a public key, or a DSA key, which is not passed
+            on.
         """
         comment = key.comment if comment is None else comment
         return self.addIdentity(packIdentity(key), comment, constraints)

@@ -124,12 +124,14 @@ class KeyRing:
 
         @param comment: what to call it; L{None} for its own comment.
         @raise AgentError: a constraint cannot be held to, or there are too
-            many keys, or it is a public one.
+            many keys, or it is a public one, or one of DSA.
         """
         constraints = constraints or Constraints()
         blob = key.blob()
         if key.isPublic():
             raise AgentError("a public key, where a private one belongs")
+        if key.type() == "DSA":
+            raise AgentError("a DSA key, which signs nothing here")
         self._checkConstraints(key, constraints)
         if blob not in self.keys and len(self.keys) >= self.maximumKeys:
             raise AgentError(f"there are {len(self.keys)} keys: no more are held")

@@ -19,7 +19,7 @@ from conchlite.error import ConchError, UsageError
 from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
 from conchlite.ssh.admission import Admission
 from conchlite.ssh.connection import SSHConnection
-from conchlite.ssh.serverkeys import offerable
+from conchlite.ssh.serverkeys import checkSigners, offerable
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.transport import SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthServer
@@ -124,6 +124,7 @@ class SSHFactory(Factory):
             self.publicKeys = self.getPublicKeys()
         if not self.publicKeys or not self.privateKeys:
             raise ConchError("no host keys, failing")
+        checkSigners(self.privateKeys)
 
     def _collectPrimes(self) -> None:
         if not hasattr(self, "primes"):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conchlite.algorithms import catalogue
+from conchlite.error import UsageError
 from conchlite.wire.publickeys import HOST
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ def plainKeys(keys: Mapping[bytes, Key]) -> dict[bytes, Key]:
     The keys without their certificates, under their own types.
     """
     return {name: key for name, key in byType(keys).items() if catalogue.plainName(name) == name}
+
+
+def checkSigners(keys: Mapping[bytes, Key]) -> None:
+    """
+    @raise UsageError: one of them is a DSA key, which is read and signs nothing.
+    """
+    for name, key in keys.items():
+        # Programs have signers of their own.
+        if name == b"ssh-dss" and catalogue.keyType(name).owns(getattr(key, "_keyObject", None)):
+            raise UsageError("a DSA host key, which signs nothing here: take one of another type")
 
 
 def offerable(algorithms: Sequence[bytes], keys: Mapping[bytes, Key]) -> list[bytes]:

@@ -319,15 +319,6 @@ class OpenSSHPrivateTests(KeyFileTestCase):
         for form in (openssh.PrivateKeyFile(b"none"), openssh.PrivateKeyFile(rounds=0)):
             self.assertRaises(UsageError, form.dump, key, b"", b"secret")
 
-    def test_dsa(self):
-        """
-        It is not damaged: it is of no use.
-        """
-        section = packUInt32(7) * 2 + packString(b"ssh-dss") + packMPInt(1)
-        error = self.assertRaises(BadKeyError, openssh.PRIVATE.load, envelope(section=section), None)
-        self.assertIn("DSA", str(error))
-        self.assertNotIsInstance(error, DamagedKey)
-
     def test_cipherThatIsNotThere(self):
         data = envelope(b"aes255-ctr", b"bcrypt", b"", section=b"x" * 32)
         error = self.assertRaises(BadKeyError, openssh.PRIVATE.load, data, PASSPHRASE)

@@ -61,10 +61,6 @@ class LSHTests(KeyFileTestCase):
             error = self.assertRaises(BadKeyError, lsh.PRIVATE.load, keyText("lsh.encrypted"), passphrase)
             self.assertIn("lsh-decrypt-key", str(error))
 
-    def test_dsa(self):
-        error = self.assertRaises(BadKeyError, lsh.PRIVATE.load, keyText("lsh.dsa"), None)
-        self.assertIn("dsa", str(error))
-
     def test_passphrase(self):
         self.assertUnencrypted(lsh.PRIVATE, keyText("lsh.canonical"), lshKey())
         self.assertUnencrypted(lsh.PUBLIC, keyText("lsh.pub"), lshKey().public_key())

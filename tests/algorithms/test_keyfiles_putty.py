@@ -120,11 +120,6 @@ class PuTTYTests(KeyFileTestCase):
         self.assertRaises(BadKeyError, putty.PRIVATE.load, data, PASSPHRASE, Effort(argon2Work=767))
         self.assertTrue(putty.PRIVATE.load(data, PASSPHRASE, Effort(argon2Memory=256, argon2Work=768)))
 
-    def test_dsa(self):
-        error = self.assertRaises(BadKeyError, putty.PRIVATE.load, keyText("dsa.ppk3"), None)
-        self.assertIn("DSA", str(error))
-        self.assertNotIsInstance(error, DamagedKey)
-
     def test_notWritten(self):
         self.assertRaises(UsageError, putty.PRIVATE.dump, privateKey("rsa"), b"", None)
 

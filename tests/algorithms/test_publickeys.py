@@ -10,7 +10,7 @@ import time
 from unittest import mock
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -524,7 +524,7 @@ class AllTypesTests(SynchronousTestCase):
             b"key",
         ):
             self.assertRaises(BadKeyError, keyTypeOf, key)
-        self.assertRaises(BadKeyError, packPublicKey, mock.Mock(spec=dsa.DSAPrivateKey))
+        self.assertRaises(BadKeyError, packPublicKey, mock.Mock(spec=x25519.X25519PublicKey))
 
     def test_unknownTypes(self):
         for name in (b"", b"ssh-tiny", b"ssh-rsa\0", b"rsa-sha2-256", b"\xff" * 300):

@@ -1,5 +1,5 @@
 """
-DSA keys, which are only verified by.
+DSA keys, which are read and verified by, and sign nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from conchlite.algorithms.publickeys.signatures import (
     verifySignature,
 )
 from conchlite.error import (
-    BadKeyError,
     BadSignature,
     BadSignatureAlgorithmError,
     MalformedMessage,
@@ -135,18 +134,31 @@ class DSATests(SynchronousTestCase):
 
     def test_noPrivateKeys(self) -> None:
         """
-        None is made, read, written or signed with.
+        None is made, written or signed with; those in files are
+        L{tests.algorithms.test_keyfiles_dsa}'s.
         """
         self.assertRaises(UsageError, DSA.generate, None)
         self.assertRaises(UsageError, Key.generate, "ssh-dss")
-        private = blob() + packMPInt(5)
-        self.assertRaises(MalformedMessage, readPrivateKey, Reader(private))
         key = dsa.DSAPublicNumbers(Y, dsa.DSAParameterNumbers(P, Q, G)).public_key()
         self.assertRaises(UsageError, packPrivateKey, key)
         self.assertRaises(BadSignatureAlgorithmError, makeSignature, b"ssh-dss", key, b"x")
         own = dsa.generate_private_key(1024)
-        self.assertRaises(BadKeyError, keyTypeOf, own)
-        self.assertRaises(BadKeyError, Key, own)
+        self.assertRaises(UsageError, packPrivateKey, own)
+        self.assertRaises(BadSignatureAlgorithmError, makeSignature, b"ssh-dss", own, b"x")
+
+    def test_privateBlobs(self) -> None:
+        """
+        The private number has to be the public one's.
+        """
+        own = dsa.generate_private_key(1024)
+        x, public = own.private_numbers().x, packPublicKey(own.public_key())
+        q = own.parameters().parameter_numbers().q
+        _, key = readPrivateKey(Reader(public + packMPInt(x)))
+        self.assertEqual(packPublicKey(DSA.publicHalf(key)), public)
+        for bad in (-1, 0, x + 1, q, q + x, 1 << 100_000):
+            self.assertRaises(MalformedMessage, readPrivateKey, Reader(public + packMPInt(bad)))
+        for bad in (blob(p=(1 << 100_000) | 1), blob(q=(1 << 255) | 1), blob(y=P)):
+            self.assertRaises(MalformedMessage, readPrivateKey, Reader(bad + packMPInt(5)))
 
     def test_largerModulus(self) -> None:
         """

@@ -53,17 +53,14 @@ def refusePassphrase(passphrase: bytes | None) -> None:
         raise BadKeyError("a passphrase is given, and the key is not encrypted")
 
 
-def checkKnown(blob: bytes, what: str, private: bool = False) -> None:
+def checkKnown(blob: bytes, what: str) -> None:
     """
     Look at the type's name that a key begins with, so that a key of a type
     that is not supported does not pass for a damaged one.
 
-    @param private: whether it is a private key, which DSA has none of here.
     @raise BadKeyError: there is no such type here.
     """
     with reading(what):
         name = Reader(blob, what).string()
     if name not in (*catalogue.keyTypes(), *catalogue.certificateTypes()):
         raise BadKeyError(f"{what}: a key of the unknown type {safe(name)}")
-    if private and name == b"ssh-dss":
-        raise BadKeyError(f"{what}: a DSA key, for whose private half there is no use")

@@ -98,7 +98,7 @@ class PrivateBlob(_Unencrypted):
 class AgentV3(_Unencrypted):
     """
     The same numbers in an order of old: e, d, n, q^-1 mod p, p, q. It has
-    been there for RSA (and DSA) alone.
+    been there for RSA alone; that of DSA has not changed.
     """
 
     holdsPrivate = True
@@ -111,8 +111,11 @@ class AgentV3(_Unencrypted):
         refusePassphrase(passphrase)
         with reading("agentv3 key"):
             reader = Reader(data, "agentv3 key")
-            if reader.string() != b"ssh-rsa":
-                raise BadKeyError("agentv3 is for RSA keys alone")
+            name = reader.string()
+            if name == b"ssh-dss":
+                return PRIVATE.load(data, passphrase)
+            if name != b"ssh-rsa":
+                raise BadKeyError("agentv3 is for RSA and DSA keys alone")
             e, d, n, u, p, q = [reader.mpint() for _ in range(6)]
             reader.end()
             ordered = packString(b"ssh-rsa") + b"".join(map(packMPInt, (n, e, d, u, p, q)))

@@ -4,8 +4,8 @@ The key files of lsh: S-expressions.
 C{(public-key (rsa-pkcs1-sha1 (n ...) (e ...)))}, in transport form, and
 C{(private-key (rsa-pkcs1 (n ...) (e ...) (d ...) (p ...) (q ...) (a ...) (b
 ...) (c ...)))}, in canonical form. The name of a hash in the algorithm's name
-is of the past: the key signs with what SSH agrees on. RSA keys only, as lsh
-has none besides but DSA.
+is of the past: the key signs with what SSH agrees on. A DSA key is C{(dsa (p ...)
+(q ...) (g ...) (y ...) (x ...))}; it is read, and not written. Others lsh has not.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Any
 from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import reading, refusePassphrase
 from conchlite.algorithms.keyfiles.sexpressions import Expression, pack, parse
+from conchlite.algorithms.publickeys.dsa import DSA
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.error import BadKeyError, DamagedKey, UsageError, safe
 from conchlite.wire.types import mpintBytes
 
 _WHAT = "lsh key"
 _RSA_NAMES = (b"rsa-pkcs1-sha1", b"rsa-pkcs1", b"rsa")
+_DSA_NAME = b"dsa"
 
 
 def _beginning(data: bytes) -> bytes:
@@ -37,9 +39,9 @@ def _beginning(data: bytes) -> bytes:
         return b""
 
 
-def _numbers(data: bytes, wanted: bytes) -> dict[bytes, int]:
+def _numbers(data: bytes, wanted: bytes) -> tuple[bool, dict[bytes, int]]:
     """
-    The numbers of an RSA key by their names.
+    Whether it is a DSA key, and the key's numbers by their names.
 
     @param wanted: C{public-key} or C{private-key}.
     """
@@ -50,8 +52,8 @@ def _numbers(data: bytes, wanted: bytes) -> dict[bytes, int]:
             raise BadKeyError(f"{_WHAT}: encrypted by lsh-writekey; lsh-decrypt-key puts it into the clear")
         case _:
             raise DamagedKey(f"{_WHAT}: no {wanted.decode('ascii')}")
-    if algorithm not in _RSA_NAMES:
-        raise BadKeyError(f"{_WHAT}: {safe(algorithm)} where only RSA is supported")
+    if algorithm not in (*_RSA_NAMES, _DSA_NAME):
+        raise BadKeyError(f"{_WHAT}: {safe(algorithm)} where only RSA and DSA are supported")
     numbers = {}
     for parameter in parameters:
         match parameter:
@@ -61,7 +63,7 @@ def _numbers(data: bytes, wanted: bytes) -> dict[bytes, int]:
                 raise DamagedKey(f"{_WHAT}: a parameter that is no number")
     if len(numbers) != len(parameters):
         raise DamagedKey(f"{_WHAT}: a parameter comes twice")
-    return numbers
+    return algorithm == _DSA_NAME, numbers
 
 
 def _taken(numbers: dict[bytes, int], *names: bytes) -> list[int]:
@@ -73,7 +75,7 @@ def _taken(numbers: dict[bytes, int], *names: bytes) -> list[int]:
 
 def _rsa(key: Any) -> dict[str, int]:
     if not RSA.owns(key):
-        raise UsageError("the format of lsh is for RSA keys alone")
+        raise UsageError("the format of lsh is written for RSA keys alone")
     return {name: int(value) for name, value in RSA.numbers(key).items()}
 
 
@@ -93,9 +95,11 @@ class PublicKeyFile:
 
     def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         refusePassphrase(passphrase)
-        n, e = _taken(_numbers(data, b"public-key"), b"n", b"e")
+        isDSA, numbers = _numbers(data, b"public-key")
         with reading(_WHAT):
-            return LoadedKey(RSA.fromPublicNumbers(n, e))
+            if isDSA:
+                return LoadedKey(DSA.fromPublicNumbers(*_taken(numbers, b"p", b"q", b"g", b"y")))
+            return LoadedKey(RSA.fromPublicNumbers(*_taken(numbers, b"n", b"e")))
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
         if passphrase:
@@ -118,13 +122,14 @@ class PrivateKeyFile:
         return b"private-key" in beginning or b"password-encrypted" in beginning
 
     def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
-        numbers = _numbers(data, b"private-key")
+        isDSA, numbers = _numbers(data, b"private-key")
         refusePassphrase(passphrase)
-        # a, b and c follow from the others, and programs differ in which is
-        # which: they are not asked.
-        n, e, d, p, q = _taken(numbers, b"n", b"e", b"d", b"p", b"q")
         with reading(_WHAT):
-            return LoadedKey(RSA.fromPrivateNumbers(n, e, d, p, q))
+            if isDSA:
+                return LoadedKey(DSA.fromPrivateNumbers(*_taken(numbers, b"p", b"q", b"g", b"x", b"y")))
+            # a, b and c follow from the others, and programs differ in which
+            # is which: they are not asked.
+            return LoadedKey(RSA.fromPrivateNumbers(*_taken(numbers, b"n", b"e", b"d", b"p", b"q")))
 
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
         if passphrase:

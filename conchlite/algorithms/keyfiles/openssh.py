@@ -180,7 +180,7 @@ class PrivateKeyFile:
                 if envelope.cipherName != b"none":
                     raise BadPassphrase(f"{_WHAT}: wrong passphrase")
                 raise DamagedKey(f"{_WHAT}: the check numbers differ")
-            checkKnown(section.keyAndPadding, _WHAT, private=True)
+            checkKnown(section.keyAndPadding, _WHAT)
             reader = Reader(section.keyAndPadding, _WHAT)
             keyType, key = readPrivateKey(reader)
             comment = reader.string()

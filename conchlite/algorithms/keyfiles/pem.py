@@ -16,6 +16,7 @@ from typing import Any
 from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import decodeBase64, reading, refusePassphrase
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt
+from conchlite.algorithms.publickeys.dsa import DSA
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPublicKey, readPublicKey
 from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError, safe
 
@@ -37,7 +38,9 @@ _SCRYPT = bytes.fromhex("2b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11, RFC 791
 # element, copying what is inside each.
 _MAXIMUM_ALGORITHM_SIZE = 1024
 
-_SEQUENCE, _INTEGER, _OBJECT_IDENTIFIER = 0x30, 0x02, 0x06
+_DSA = bytes.fromhex("2a8648ce380401")  # 1.2.840.10040.4.1, RFC 3279
+
+_SEQUENCE, _INTEGER, _OCTETS, _OBJECT_IDENTIFIER = 0x30, 0x02, 0x04, 0x06
 
 
 class PEMFile:
@@ -73,8 +76,11 @@ class PEMFile:
         checkWhole(der, _WHAT)
         if encrypted and not passphrase:
             raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
-        if label == b"DSA PRIVATE KEY":
-            raise BadKeyError(f"{_WHAT}: a DSA key, for whose private half there is no use")
+        if not encrypted or self._traditional:
+            numbers = _dsaNumbers(der)
+            if numbers is not None:
+                with reading(_WHAT):
+                    return LoadedKey(DSA.fromPrivateNumbers(*numbers))
         key = _load(der, None if self._traditional else passphrase or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):
@@ -90,6 +96,8 @@ class PEMFile:
             PrivateFormat,
         )
 
+        if DSA.owns(key):
+            DSA.packPrivate(key)
         encryption: KeySerializationEncryption = NoEncryption()
         try:
             if passphrase:
@@ -178,15 +186,46 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
     """
     The tags and contents of DER elements that stand one behind the other.
     """
-    while der:
-        tag, size, start = der[0], int.from_bytes(der[1:2], "big"), 2
+    # A file may have hundreds of thousands of them: none is copied twice.
+    position = 0
+    while position < len(der):
+        tag, start = der[position], position + 2
+        size = int.from_bytes(der[position + 1 : start], "big")
         if size & 0x80:
             start += size & 0x7F
-            size = int.from_bytes(der[2:start], "big")
+            size = int.from_bytes(der[position + 2 : start], "big")
         if len(der) < start + size:
             raise DamagedKey(f"{_WHAT}: truncated")
         yield tag, der[start : start + size]
-        der = der[start + size :]
+        position = start + size
+
+
+def _dsaNumbers(der: bytes) -> tuple[int, int, int, int, int | None] | None:
+    """
+    Of a DSA key p, q, g, x, and y where it is there; of another, L{None}.
+
+    The library would compute y before anybody has looked at the sizes, and a
+    key of some thousand bytes keeps it busy for minutes.
+    """
+    elements = list(_elements(next(_elements(der))[1]))
+    tags = [tag for tag, _ in elements]
+    if tags == 6 * [_INTEGER]:
+        p, q, g, y, x = (_integer(content) for _, content in elements[1:])
+        return p, q, g, x, y
+    if tags[:3] != [_INTEGER, _SEQUENCE, _OCTETS]:
+        return None
+    algorithm = list(_elements(elements[1][1]))
+    if len(algorithm) != 2 or algorithm[0] != (_OBJECT_IDENTIFIER, _DSA):
+        return None
+    parts = [*_elements(algorithm[1][1]), *_elements(elements[2][1])]
+    if [algorithm[1][0], *(tag for tag, _ in parts)] != [_SEQUENCE, *4 * [_INTEGER]]:
+        raise DamagedKey(f"{_WHAT}: a DSA key without its numbers")
+    p, q, g, x = (_integer(content) for _, content in parts)
+    return p, q, g, x, None
+
+
+def _integer(content: bytes) -> int:
+    return int.from_bytes(content, "big", signed=True)
 
 
 def _checkWork(der: bytes, effort: Effort) -> None:

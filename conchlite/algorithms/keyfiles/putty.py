@@ -206,7 +206,7 @@ def _joined(name: bytes, publicBlob: bytes, private: bytes, padded: bool) -> Any
     """
     The key of its two halves, by way of the form that OpenSSH has it in.
     """
-    checkKnown(publicBlob, _WHAT, private=True)
+    checkKnown(publicBlob, _WHAT)
     with reading(_WHAT):
         keyType, public = readPublicKey(publicBlob)
         if keyType.name != name:
@@ -216,7 +216,7 @@ def _joined(name: bytes, publicBlob: bytes, private: bytes, padded: bool) -> Any
             numbers = keyType.numbers(public)
             d, p, q, u = (reader.mpint() for _ in range(4))
             packed = b"".join(packMPInt(int(number)) for number in (numbers["n"], numbers["e"], d, u, p, q))
-        elif keyType.family == "EC":
+        elif keyType.family in ("EC", "DSA"):
             packed = keyType.pack(public) + packMPInt(reader.mpint())
         else:
             point = Reader(keyType.pack(public)).string()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     # For annotations alone: to name the classes would be to import them.
     from typing import TypeAlias
 
-    from cryptography.hazmat.primitives.asymmetric.dsa import DSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.dsa import DSAPrivateKey, DSAPublicKey
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey, Ed448PublicKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,5 +29,10 @@ if TYPE_CHECKING:
         | Certificate
     )
     PrivateKey: TypeAlias = (
-        Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey | Ed448PrivateKey | SecurityKeyHandle
+        Ed25519PrivateKey
+        | EllipticCurvePrivateKey
+        | RSAPrivateKey
+        | Ed448PrivateKey
+        | DSAPrivateKey
+        | SecurityKeyHandle
     )

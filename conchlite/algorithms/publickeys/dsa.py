@@ -1,9 +1,9 @@
 """
 DSA keys: C{ssh-dss} of RFC 4253 section 6.6, FIPS 186-2. Legacy.
 
-Such a key is judged by and nothing more: a nonce that is only a little biased
-gives a DSA key away, and a signature is of SHA-1, so none is made here and no
-private key is read.
+Such a key is judged by, and a private one is read, so that a program can say
+what it has in front of it. None signs: a nonce that is only a little biased
+gives a DSA key away, and a signature is of SHA-1. None is written either.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import NoReturn
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.dsa import (
     DSAParameterNumbers,
+    DSAPrivateKey,
+    DSAPrivateNumbers,
     DSAPublicKey,
     DSAPublicNumbers,
 )
@@ -41,24 +43,32 @@ class DSAKeyType:
     signatureAlgorithms = (b"ssh-dss",)
 
     def owns(self, key: object) -> bool:
-        return isinstance(key, DSAPublicKey)
+        return isinstance(key, DSAPublicKey | DSAPrivateKey)
 
-    def publicHalf(self, key: DSAPublicKey) -> DSAPublicKey:
-        return key
+    def publicHalf(self, key: DSAPublicKey | DSAPrivateKey) -> DSAPublicKey:
+        return key.public_key() if isinstance(key, DSAPrivateKey) else key
 
-    def size(self, key: DSAPublicKey) -> int:
+    def size(self, key: DSAPublicKey | DSAPrivateKey) -> int:
         return key.key_size
 
-    def numbers(self, key: DSAPublicKey) -> dict[str, int | bytes]:
-        numbers = key.public_numbers()
-        group = numbers.parameter_numbers
-        return {"y": numbers.y, "g": group.g, "p": group.p, "q": group.q}
+    def numbers(self, key: DSAPublicKey | DSAPrivateKey) -> dict[str, int | bytes]:
+        public = self.publicHalf(key).public_numbers()
+        group = public.parameter_numbers
+        numbers: dict[str, int | bytes] = {"y": public.y, "g": group.g, "p": group.p, "q": group.q}
+        if isinstance(key, DSAPrivateKey):
+            numbers["x"] = key.private_numbers().x
+        return numbers
 
     def generate(self, bits: int | None) -> NoReturn:
         raise UsageError("DSA keys are not made any more")
 
     def read(self, reader: Reader) -> DSAPublicKey:
-        p, q, g, y = reader.mpint(), reader.mpint(), reader.mpint(), reader.mpint()
+        return self.fromPublicNumbers(*(reader.mpint() for _ in range(4)))
+
+    def fromPublicNumbers(self, p: int, q: int, g: int, y: int) -> DSAPublicKey:
+        """
+        @raise MalformedMessage: they make no key, or one beyond the bounds.
+        """
         # Before any arithmetic: the sizes say how long that takes.
         if p.bit_length() not in _MODULUS_BITS or q.bit_length() != _SUBGROUP_BITS:
             raise MalformedMessage(f"a DSA key of {p.bit_length()} and {q.bit_length()} bits")
@@ -69,16 +79,31 @@ class DSAKeyType:
         except (UnsupportedAlgorithm, ValueError):
             raise MalformedMessage("no DSA public key") from None
 
+    def fromPrivateNumbers(self, p: int, q: int, g: int, x: int, y: int | None = None) -> DSAPrivateKey:
+        """
+        @param y: the public number, which PKCS#8 leaves out.
+        @raise MalformedMessage: they make no key, or one beyond the bounds.
+        """
+        self.fromPublicNumbers(p, q, g, 2 if y is None else y)
+        if not 0 < x < q:
+            raise MalformedMessage("DSA numbers out of range")
+        public = DSAPublicNumbers(pow(g, x, p) if y is None else y, DSAParameterNumbers(p, q, g))
+        try:
+            return DSAPrivateNumbers(x, public).private_key()
+        except (UnsupportedAlgorithm, ValueError):
+            raise MalformedMessage("DSA numbers that do not belong together") from None
+
     def pack(self, key: DSAPublicKey) -> bytes:
         numbers = key.public_numbers()
         group = numbers.parameter_numbers
         return b"".join(map(packMPInt, (group.p, group.q, group.g, numbers.y)))
 
-    def readPrivate(self, reader: Reader) -> NoReturn:
-        raise MalformedMessage("a DSA private key: there is no use for one")
+    def readPrivate(self, reader: Reader) -> DSAPrivateKey:
+        p, q, g, y, x = (reader.mpint() for _ in range(5))
+        return self.fromPrivateNumbers(p, q, g, x, y)
 
     def packPrivate(self, key: object) -> NoReturn:
-        raise UsageError("DSA keys are not written any more")
+        raise UsageError("private DSA keys are read, and not written any more")
 
     def sign(self, key: object, algorithm: bytes, data: bytes) -> NoReturn:
         raise BadSignatureAlgorithmError("DSA signatures are not made any more")
