@@ -62,6 +62,23 @@ class NegotiatedAlgorithms:
     compressionServerToClient: bytes
     strict: bool
 
+    def __str__(self) -> str:
+        """
+        The names, for the log: each once, and nothing for what is not there.
+        """
+        names = (
+            self.keyExchange,
+            self.hostKey,
+            self.cipherClientToServer,
+            self.macClientToServer,
+            self.cipherServerToClient,
+            self.macServerToClient,
+            self.compressionClientToServer,
+            self.compressionServerToClient,
+        )
+        shown = dict.fromkeys(name.decode("ascii") for name in names if name not in (None, b"none"))
+        return ", ".join(shown) + (", strict" if self.strict else "")
+
     @property
     def isPostQuantum(self) -> bool:
         """

@@ -44,6 +44,7 @@ class PacketReader:
     @ivar maximumLength: the largest packet_length that is accepted.
     @ivar waiting: how many bytes were fed and not yet read.
     @ivar volume: how many bytes the running cipher has opened.
+    @ivar volumeBefore: how many bytes the ciphers before it have opened.
     @ivar packets: how many packets the running cipher has opened.
     """
 
@@ -51,6 +52,7 @@ class PacketReader:
         self.sequence = 0
         self.maximumLength = MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION
         self.waiting = 0
+        self.volume = self.volumeBefore = 0
         self._chunks: list[bytes] = []
         self._view = memoryview(b"")
         self._offset = 0
@@ -61,6 +63,7 @@ class PacketReader:
         Open what comes next with another cipher.
         """
         self._opener = opener
+        self.volumeBefore += self.volume
         self.volume = 0
         self.packets = 0
         self._size: int | None = None
@@ -171,11 +174,13 @@ class PacketWriter:
 
     @ivar sequence: the sequence number of the packet that goes next.
     @ivar volume: how many bytes the running cipher has sealed.
+    @ivar volumeBefore: how many bytes the ciphers before it have sealed.
     @ivar packets: how many packets the running cipher has sealed.
     """
 
     def __init__(self, sealer: Sealer, randomBytes: RandomBytes) -> None:
         self.sequence = 0
+        self.volume = self.volumeBefore = 0
         self._randomBytes = randomBytes
         self._pool = b""
         self._poolOffset = 0
@@ -186,6 +191,7 @@ class PacketWriter:
         Seal what goes next with another cipher.
         """
         self._sealer = sealer
+        self.volumeBefore += self.volume
         self.volume = 0
         self.packets = 0
 

@@ -42,6 +42,13 @@ class SendingHalf:
         self._loginHeld = False
 
     @property
+    def bytesSent(self) -> int:
+        """
+        The size of all packets that were sealed.
+        """
+        return self._writer.volumeBefore + self._writer.volume
+
+    @property
     def unwritten(self) -> int:
         """
         The number of bytes that L{takeOutput} would give.

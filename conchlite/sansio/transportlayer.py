@@ -138,6 +138,13 @@ class TransportLayer(SendingHalf):
         return self._reader.waiting
 
     @property
+    def bytesReceived(self) -> int:
+        """
+        The size of all packets that were opened.
+        """
+        return self._reader.volumeBefore + self._reader.volume
+
+    @property
     def incomingSequence(self) -> int:
         """
         The sequence number of the packet that comes next.

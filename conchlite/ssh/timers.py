@@ -47,7 +47,7 @@ class Timers:
         self._exchange: IDelayedCall | None = None
         self._rekey: IDelayedCall | None = None
         self._keepAlive: IDelayedCall | None = None
-        self._since = 0.0
+        self._since = 0.0 if transport.clock is None else transport.clock.seconds()
         self._unanswered = 0
         self.heard = False
 
@@ -55,13 +55,18 @@ class Timers:
         clock = self._transport.clock
         return clock.callLater(seconds, function) if clock is not None and seconds else None
 
+    @property
+    def elapsed(self) -> float:
+        """
+        How long the connection has been there, in seconds; 0 without a clock.
+        """
+        clock = self._transport.clock
+        return 0.0 if clock is None else clock.seconds() - self._since
+
     def connected(self) -> None:
         """
         The connection is made: the login's time runs.
         """
-        clock = self._transport.clock
-        if clock is not None:
-            self._since = clock.seconds()
         self._login = self._later(self._transport.loginTimeout, self._loginOver)
 
     def loginLimited(self) -> None:

@@ -234,6 +234,8 @@ class SSHServerTransport(SSHTransportBase):
 
     # The factory's, from the connection to its end.
     _admission: Admission | None = None
+    # One that was too many is counted there, and told together with others.
+    _turnedAway = False
 
     def _start(self) -> None:
         # A factory that is written from scratch may have none.
@@ -242,6 +244,7 @@ class SSHServerTransport(SSHTransportBase):
             super()._start()
             return
         if not self._admission.arrived(self):
+            self._turnedAway = True
             self.closeReason = Failure(ConnectionEnded("too many clients have not logged in"))
             self._tcp().write(_TOO_MANY)
             self._close()
@@ -289,6 +292,10 @@ class SSHServerTransport(SSHTransportBase):
         if self._admission is None or self._authenticated:
             return True
         return self._admission.maySay(self)
+
+    def _tellEnd(self, closing: bool, reason: Failure) -> None:
+        if not self._turnedAway:
+            super()._tellEnd(closing, reason)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """

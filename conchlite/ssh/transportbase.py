@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -133,6 +134,8 @@ class SSHTransportBase(TransportSending, Protocol):
     _unauthenticatedBytes = 0
     _authenticated = False
     _abortCall: IDelayedCall | None = None
+    # The code of our own DISCONNECT.
+    _disconnectCode: int | None = None
     _timers: Timers
 
     # Subclasses written for Conch define __init__ without calling ours, so
@@ -298,12 +301,13 @@ class SSHTransportBase(TransportSending, Protocol):
         """
         The connection ended: stop the service, log the user out.
         """
-        self._closing = True
+        closing, self._closing = self._closing, True
         self._timers.stop()
         if self._abortCall is not None and self._abortCall.active():
             self._abortCall.cancel()
         if self.closeReason is None:
             self.closeReason = Failure(ConnectionEnded(self._endedText(reason), reason))
+        self._tellEnd(closing, reason)
         service, self.service = self.service, None
         self._dataPath = {}
         logout, self.logoutFunction = self.logoutFunction, None
@@ -314,11 +318,6 @@ class SSHTransportBase(TransportSending, Protocol):
             # A login ends whatever a program's service makes of it.
             if logout is not None:
                 logout()
-        self._log.debug(
-            "the connection with {peer} ended: {reason}",
-            peer=self._peerText(),
-            reason=self.closeReason.getErrorMessage(),
-        )
 
     # Ending.
 
@@ -358,6 +357,7 @@ class SSHTransportBase(TransportSending, Protocol):
         if self._closing:
             return
         desc = asBytes(desc)
+        self._disconnectCode = reason
         if self.closeReason is None:
             self.closeReason = Failure(Disconnected(reason, desc))
         self._say(
@@ -414,6 +414,34 @@ class SSHTransportBase(TransportSending, Protocol):
             tcp.abortConnection()
         else:
             tcp.loseConnection()
+
+    def _tellEnd(self, closing: bool, reason: Failure) -> None:
+        """
+        Write the one line that every connection ends with.
+
+        @param closing: whether we were closing it.
+        @param reason: what TCP says.
+        """
+        error = None if self.closeReason is None else self.closeReason.value
+        code = self._disconnectCode
+        if isinstance(error, Disconnected) and error.byPeer:
+            closedBy, code = "the peer", error.reason
+        elif closing:
+            closedBy = "us"
+        else:
+            closedBy = "the peer" if reason.check(ConnectionDone) else "neither side"
+        self._say(
+            self._log.info,
+            "the connection with {peer} ended after {seconds:.3f} seconds, closed by {closedBy}, {code}; "
+            "{received} bytes came and {sent} went, under {algorithms}: {reason}",
+            seconds=self._timers.elapsed,
+            closedBy=closedBy,
+            code="no reason code" if code is None else f"{numbers.disconnectName(code)} ({code})",
+            received=self._layer.bytesReceived,
+            sent=self._layer.bytesSent,
+            algorithms=str(self.negotiated or "no keys"),
+            reason=str(error),
+        )
 
     # Services.
 

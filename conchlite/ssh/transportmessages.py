@@ -236,6 +236,8 @@ class TransportMessages(TransportFacts):
         if event.first:
             self._say(self._log.info, "{peer} secured: {negotiated}", negotiated=self.negotiated)
             self._secured()
+        else:
+            self._say(self._log.debug, "{peer} has new keys: {negotiated}", negotiated=self.negotiated)
 
     def _secured(self) -> None:
         """
