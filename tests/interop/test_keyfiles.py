@@ -23,6 +23,7 @@ from conchlite.ssh.allowedsigners import AllowedSigners
 from conchlite.ssh.certificates import FOREVER
 from conchlite.ssh.keys import Key
 from conchlite.wire.publickeys import USER
+from tests.algorithms.keyvectors import keyText
 from tests.interop.peers import missing
 
 PASSPHRASE = "correct horse"
@@ -31,6 +32,9 @@ WRONG = "battery staple"
 SK_DUMMY = Path("/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so")
 
 KINDS = {"ed25519": 256, "ecdsa": 521, "rsa": 2048}
+
+# What is read, and not made here.
+ALL_KINDS = (*KINDS, "dsa")
 
 
 def _tool(name: str) -> str:
@@ -57,8 +61,11 @@ def _privately(path: Path) -> Path:
 @functools.cache
 def _key(kind: str) -> Key:
     """
-    One key of each kind, made here, for what is written with it elsewhere.
+    One key of each kind, made here, for what is written with it elsewhere. One
+    of DSA is not made here.
     """
+    if kind == "dsa":
+        return Key.fromString(keyText("dsa.openssh"))
     return Key.generate(kind, KINDS[kind])
 
 
@@ -77,6 +84,9 @@ class Maker:
         A key of ours in OpenSSH's format, for other programs to convert.
         """
         path = self.directory / "plain"
+        if kind == "dsa":
+            path.write_bytes(keyText("dsa.openssh"))
+            return _privately(path)
         _key(kind).toFile(path, comment="some comment")
         return path
 
@@ -86,9 +96,15 @@ class Maker:
         return self.path
 
     def openssl(self, kind: str, *arguments: str) -> Path:
-        _key(kind).toFile(self.directory / "pem", "pkcs8" if kind == "ed25519" else "pem")
+        if kind == "dsa":
+            (self.directory / "pem").write_bytes(keyText("dsa.pem"))
+        else:
+            self.pem(kind)
         _run("openssl", *arguments, "-in", self.directory / "pem", "-out", self.path)
         return _privately(self.path)
+
+    def pem(self, kind: str) -> None:
+        _key(kind).toFile(self.directory / "pem", "pkcs8" if kind == "ed25519" else "pem")
 
     def puttygen(self, kind: str, version: int, passphrase: str = "") -> Path:
         secret = self.directory / "secret"
@@ -129,7 +145,7 @@ class Maker:
 MADE: list[tuple[str, Callable[[Maker], Path], str, str]] = [
     *[
         (f"ssh-keygen-{kind}-{form}", lambda m, k=kind, f=form: m.keygen(k, "-m", f), kind, "")
-        for kind in KINDS
+        for kind in ALL_KINDS
         for form in ("RFC4716", "PEM", "PKCS8")
         if (kind, form) not in (("ed25519", "PEM"), ("ed25519", "PKCS8"))
     ],
@@ -156,14 +172,15 @@ MADE: list[tuple[str, Callable[[Maker], Path], str, str]] = [
             f"openssl-{kind}-{cipher}",
             lambda m, k=kind, c=cipher: m.openssl(
                 k,
-                *((k[:2], "-" + c) if k == "ecdsa" else (k, "-traditional", "-" + c)),
+                *{"ecdsa": ["ec"], "rsa": ["rsa", "-traditional"], "dsa": ["dsa"]}[k],
+                "-" + c,
                 "-passout",
                 f"pass:{PASSPHRASE}",
             ),
             kind,
             PASSPHRASE,
         )
-        for kind in ("ecdsa", "rsa")
+        for kind in ("ecdsa", "rsa", "dsa")
         for cipher in ("aes128", "aes192", "aes256", "des3")
     ],
     *[
@@ -175,7 +192,7 @@ MADE: list[tuple[str, Callable[[Maker], Path], str, str]] = [
             kind,
             PASSPHRASE,
         )
-        for kind in KINDS
+        for kind in ALL_KINDS
         for name, arguments in {
             "pbes2": ("-v2", "aes-256-cbc"),
             "scrypt": ("-scrypt",),
@@ -185,7 +202,7 @@ MADE: list[tuple[str, Callable[[Maker], Path], str, str]] = [
     ],
     *[
         (f"openssl-pkcs8-{kind}", lambda m, k=kind: m.openssl(k, "pkcs8", "-topk8", "-nocrypt"), kind, "")
-        for kind in KINDS
+        for kind in ALL_KINDS
     ],
     *[
         (
@@ -194,15 +211,15 @@ MADE: list[tuple[str, Callable[[Maker], Path], str, str]] = [
             kind,
             passphrase,
         )
-        for kind in KINDS
+        for kind in ALL_KINDS
         for version in (2, 3)
         for passphrase in ("", PASSPHRASE)
     ],
     *[
         (f"ssh-keygen-e-{kind}-{form}", lambda m, k=kind, f=form: m.public(k, "-m", f), kind, "")
-        for kind in KINDS
+        for kind in ALL_KINDS
         for form in ("RFC4716", "PKCS8", "PEM")
-        if kind != "ed25519" or form == "RFC4716"
+        if (kind, form) not in (("ed25519", "PKCS8"), ("ed25519", "PEM"), ("dsa", "PEM"))
     ],
     *[
         (f"nettle-{form}", lambda m, f=form: m.nettle(f), "rsa", "")
@@ -238,11 +255,29 @@ class KeyFilesTests(SynchronousTestCase):
         What lsh-keygen makes, in the clear and encrypted, and the public key
         that is beside it.
         """
-        expression = _run("lsh-keygen", "-l", "1024", "--server")
-        path = self.directory / "identity"
-        _run("lsh-writekey", "-c", "none", "-o", path, data=expression)
-        private, public = Key.fromFile(_privately(path)), Key.fromFile(path.with_suffix(".pub"))
-        self.assertEqual(private.public(), public)
+        for kind in ("rsa", "dsa"):
+            expression = _run("lsh-keygen", "-a", kind, *("-l", "1024") * (kind == "rsa"), "--server")
+            path = self.directory / kind
+            _run("lsh-writekey", "-c", "none", "-o", path, data=expression)
+            private, public = Key.fromFile(_privately(path)), Key.fromFile(path.with_suffix(".pub"))
+            self.assertEqual((private.public(), private.type()), (public, kind.upper()))
+
+    def test_dsa(self):
+        """
+        Keys that the programs make themselves.
+        """
+        path = self.directory / "key"
+        for form in ("RFC4716", "PEM", "PKCS8"):
+            path.unlink(missing_ok=True)
+            _run("ssh-keygen", "-q", "-t", "dsa", "-N", "", "-m", form, "-f", path)
+            self.assertEqual(Key.fromFile(path).public(), Key.fromFile(f"{path}.pub"))
+        (self.directory / "empty").write_bytes(b"")
+        empty = ("--new-passphrase", self.directory / "empty")
+        _run("puttygen", "-q", "-t", "dsa", "-b", "1024", *empty, "-o", path)
+        key = Key.fromFile(_privately(path))
+        self.assertEqual(
+            _run("puttygen", "-L", path).split()[:2], key.public().toString("openssh").split()[:2]
+        )
 
     def test_ed448(self):
         """
