@@ -4,8 +4,6 @@ The server's half of the service C{ssh-userauth}: RFC 4252.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -43,6 +41,7 @@ from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.doorman import GuardedPortal
 from conchlite.ssh.factors import Login, Methods, following
 from conchlite.ssh.gssapi import KERBEROS, Library
+from conchlite.ssh.refusals import Attempt
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.threads import Run
 from conchlite.wire import numbers
@@ -50,24 +49,6 @@ from conchlite.wire.userauth import UserauthBanner, UserauthFailure, UserauthSuc
 
 if TYPE_CHECKING:
     from conchlite.ssh.transport import SSHServerTransport
-
-# What spreads the delays of different users, unknown outside of this process.
-_DELAY_SECRET = os.urandom(16)
-
-
-class _Attempt:
-    """
-    One request, until it is answered.
-
-    @ivar started: when it came, in seconds of the clock.
-    @ivar delay: how many seconds after that it is refused at the earliest.
-    @ivar decision: fires when the request is answered.
-    """
-
-    def __init__(self, started: float, delay: float) -> None:
-        self.started = started
-        self.delay = delay
-        self.decision: Deferred[None] | None = None
 
 
 class SSHUserAuthServer(SSHService):
@@ -152,7 +133,7 @@ class SSHUserAuthServer(SSHService):
         self.authenticatedWith: list[bytes] = []
         self._machine = ServerAuthentication()
         self._login = Login()
-        self._attempt: _Attempt | None = None
+        self._attempt: Attempt | None = None
         # The numbers that a method's answer may have, and what fires with it.
         self._awaited: tuple[Collection[int], Deferred[tuple[int, bytes]]] | None = None
         self._pause: Deferred[None] | None = None
@@ -237,7 +218,7 @@ class SSHUserAuthServer(SSHService):
             self.sendBanner(self.banner)
         clock = self._clock()
         delay = 0 if self.method == b"none" else self.failureDelay
-        attempt = self._attempt = _Attempt(0 if clock is None else clock.seconds(), delay)
+        attempt = self._attempt = Attempt(0 if clock is None else clock.seconds(), delay)
         login = maybeDeferred(self._try, request.methodData)
         attempt.decision = login.addBoth(self._decided, attempt)
 
@@ -411,7 +392,7 @@ class SSHUserAuthServer(SSHService):
             awaited[1].cancel()
         return attempt is not None
 
-    def _decided(self, result: LoginResult | Failure, attempt: _Attempt) -> Deferred[None] | None:
+    def _decided(self, result: LoginResult | Failure, attempt: Attempt) -> Deferred[None] | None:
         # A refusal waits, so that the time it takes does not tell who exists.
         # What is no refusal is answered at once.
         if (
@@ -420,25 +401,13 @@ class SSHUserAuthServer(SSHService):
             and not result.check(IgnoreAuthentication, NotEnoughAuthentication, MalformedMessage)
         ):
             clock = self._clock()
-            seconds = 0 if clock is None else self._remaining(attempt, clock.seconds())
+            seconds = 0 if clock is None else attempt.remaining(self.user, clock.seconds())
             if clock is not None and seconds > 0:
                 return deferLater(clock, seconds).addBoth(self._conclude, result, attempt)
         return self._conclude(None, result, attempt)
 
-    def _remaining(self, attempt: _Attempt, now: float) -> float:
-        """
-        How long a refusal has to wait yet: until the method's delay is over,
-        or the next double of it if the checker took longer. Users have
-        delays that differ a little, so that these limits are hard to measure.
-        """
-        delay = attempt.delay * (1 + hashlib.sha256(_DELAY_SECRET + self.user).digest()[0] / 1024)
-        elapsed = now - attempt.started
-        while 0 < delay < elapsed:
-            delay *= 2
-        return delay - elapsed
-
     def _conclude(
-        self, waited: object, result: LoginResult | Failure, attempt: _Attempt
+        self, waited: object, result: LoginResult | Failure, attempt: Attempt
     ) -> Deferred[None] | None:
         if self._attempt is not attempt or self.transport.closeReason is not None:
             # The client has gone, or asks for something else by now.
@@ -454,7 +423,7 @@ class SSHUserAuthServer(SSHService):
         answered.addErrback(self._ebInternal)
         return answered.addCallback(self._cbConcluded, attempt)
 
-    def _cbConcluded(self, result: None, attempt: _Attempt) -> None:
+    def _cbConcluded(self, result: None, attempt: Attempt) -> None:
         if self._attempt is attempt:
             self._attempt = None
         if self._machine.state is ServerState.DECIDING:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.algorithms.publickeys import signatures
 from conchlite.checkers import InMemoryPasswordDatabase, hashPassword
-from conchlite.ssh import userauthserver
+from conchlite.ssh import refusals
 from tests.ssh.authlink import FakeChecker, ed25519
 from tests.ssh.authscenes import ServerMixin, owners, passwordRequest, query, request, signed
 
@@ -126,7 +126,7 @@ class UnknownUsersTests(ServerMixin, SynchronousTestCase):
         """
         Row 60: nobody can tell by 500 tries each.
         """
-        self.patch(userauthserver, "_DELAY_SECRET", b"one that is always the same")
+        self.patch(refusals, "_DELAY_SECRET", b"one that is always the same")
         known, unknown = self.times(True), self.times(False)
         self.assertGreater(pValue(known, unknown), 0.01)
         # The test would have told.
