@@ -159,18 +159,6 @@ class ISessionSignal(Interface):
         """
 
 
-class IGSSAPICredentials(ICredentials):
-    """
-    A user who has proved to be a principal, by GSS-API. Whether the principal
-    may be the user is the checker's to say.
-    """
-
-    username: bytes = Attribute("The name of the user that the client wants to log in as.")
-    mechanism: str = Attribute("The object identifier of the mechanism, with dots.")
-    principal: str = Attribute("Who it is, in the mechanism's way of writing, as C{alice@EXAMPLE.ORG}.")
-    delegated: object = Attribute("The credentials that the client has delegated, or L{None}.")
-
-
 class ISessionAgent(Interface):
     """
     What an L{ISession} provides, too, to take the user's agent.
@@ -198,8 +186,9 @@ class IAuthorizedKeysDB(Interface):
 
         @param username: the name that the client gave, which nobody has
             checked.
-        @return: an iterable of L{conchlite.ssh.keys.Key}, or a Deferred of
-            one; empty for a user who is not known.
+        @return: an iterable of L{conchlite.ssh.keys.Key}, or of
+            L{conchlite.checkers.AuthorizedKey} where there are options to a
+            key, or a Deferred of one; empty for a user who is not known.
         """
 
 
@@ -290,6 +279,18 @@ class IHostBasedDB(Interface):
         @return: true, or false, or a Deferred of one of them; what is not
             C{True} refuses.
         """
+
+
+class IGSSAPICredentials(ICredentials):
+    """
+    A user who has proved to be a principal, by GSS-API. Whether the principal
+    may be the user is the checker's to say.
+    """
+
+    username: bytes = Attribute("The name of the user that the client wants to log in as.")
+    mechanism: str = Attribute("The object identifier of the mechanism, with dots.")
+    principal: str = Attribute("Who it is, in the mechanism's way of writing, as C{alice@EXAMPLE.ORG}.")
+    delegated: object = Attribute("The credentials that the client has delegated, or L{None}.")
 
 
 class IUserNameOnly(ICredentials):

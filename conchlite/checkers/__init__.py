@@ -27,6 +27,7 @@ from conchlite.checkers.passwords import (
 from conchlite.checkers.protocol import SSHProtocolChecker
 from conchlite.checkers.publickeys import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.checkers.revocation import RevokedKeys
+from conchlite.interfaces import IAuthorizedKeysDB
 
 __all__ = [
     "AuthorizedKey",
@@ -34,6 +35,7 @@ __all__ = [
     "AuthorizedPrincipal",
     "AuthorizedPrincipalsFiles",
     "HostBasedChecker",
+    "IAuthorizedKeysDB",
     "InMemoryHostBasedDB",
     "InMemoryPasswordDatabase",
     "InMemorySSHKeyDB",

@@ -192,19 +192,19 @@ class UNIXPasswordDatabase:
 
     def __init__(
         self,
-        getPwByNameFunctions: tuple[Callable[[str], Any], ...] | None = None,
+        getByNameFunctions: tuple[Callable[[str], Any], ...] | None = None,
         crypt: Callable[[str, str], str | None] | None = None,
         run: Run | None = None,
     ) -> None:
         """
-        @param getPwByNameFunctions: each gets a name, and returns a tuple
+        @param getByNameFunctions: each gets a name, and returns a tuple
             whose second element is the hash, or raises L{KeyError}; by default
             those of the shadow file, and of L{pwd}.
         @param crypt: crypt(3); by default Python's, which has it up to 3.12.
         @param run: how C{crypt} is called; by default in a thread of the
             reactor's, if it is a server of ours that asks.
         """
-        self._functions = _ofTheMachine() if getPwByNameFunctions is None else getPwByNameFunctions
+        self._functions = _ofTheMachine() if getByNameFunctions is None else getByNameFunctions
         self._crypt = crypt
         self._run = run
 

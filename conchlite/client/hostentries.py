@@ -54,14 +54,6 @@ def keyTypeOf(blob: bytes) -> bytes:
     return Reader(blob, "public key").string()
 
 
-def fingerprint(blob: bytes) -> str:
-    """
-    A key's fingerprint as OpenSSH prints it: C{SHA256:} and base64 without padding.
-    """
-    digest = binascii.b2a_base64(hashlib.sha256(blob).digest(), newline=False)
-    return "SHA256:" + digest.rstrip(b"=").decode("ascii")
-
-
 def picture(blob: bytes) -> str:
     """
     A key's fingerprint as a picture, which is easier to compare than to read:

@@ -34,7 +34,6 @@ from conchlite.client.hostentries import (
     CERT_AUTHORITY,
     REVOKED,
     Entry,
-    fingerprint,
     hostPattern,
     keyTypeOf,
     picture,
@@ -49,6 +48,7 @@ from conchlite.error import (
     MalformedMessage,
     safe,
 )
+from conchlite.ssh.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from conchlite.algorithms.publickeys.certificates import Certificate

@@ -25,7 +25,6 @@ from conchlite.client.hostentries import (
     HashedEntry,
     PlainEntry,
     UnparsedEntry,
-    fingerprint,
     hostPattern,
     keyBlob,
     keyTypeOf,
@@ -41,6 +40,7 @@ from conchlite.error import (
     safe,
 )
 from conchlite.files import readRegularFile
+from conchlite.ssh.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from conchlite.ssh.keys import Key

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
-from conchlite.client.hostentries import fingerprint, hostPattern
+from conchlite.client.hostentries import hostPattern
 from conchlite.client.hostkeys import (
     Known,
     KnownHosts,
@@ -39,6 +39,7 @@ from conchlite.error import (
     UserRejectedKey,
     safe,
 )
+from conchlite.ssh.fingerprints import fingerprint
 
 __all__ = ["AcceptNew", "AllOf", "Ask", "FirstOf", "Lookup", "Pin", "Policy", "Strict"]
 
@@ -281,8 +282,7 @@ class Pin(Policy):
         """
         super().__init__(knownHosts, **options)
         for given in (*fingerprints, *authorities):
-            # 43 digits of base64 are 32 bytes.
-            if not given.isascii() or not given.startswith("SHA256:") or len(given.rstrip("=")) != 50:
+            if not _FINGERPRINT.fullmatch(given):
                 raise UsageError(
                     f"{safe(given)} is no fingerprint: it begins with SHA256: and has 43 characters more"
                 )

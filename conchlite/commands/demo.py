@@ -17,10 +17,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 
 from conchlite import __version__
-from conchlite.client.hostentries import fingerprint
 from conchlite.commands.oneshot import ICommandReactor, OneShotOptions, OneShotService
 from conchlite.commands.streams import say
 from conchlite.error import ConchError, safe
+from conchlite.ssh.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from conchlite.client.connecting import ClientConnection

@@ -28,6 +28,7 @@ from conchlite.ssh.agentframes import AgentAnswers
 from conchlite.ssh.agentsocket import AgentSocket
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.channelmachine import ChannelMachine
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.wire import agent
 from conchlite.wire.codec import Message
 from conchlite.wire.numbers import OPEN_RESOURCE_SHORTAGE
@@ -132,9 +133,7 @@ class AgentUse:
         """
         The key's fingerprint, as ssh-add shows it.
         """
-        from conchlite.ssh.keys import hostKeyFingerprint
-
-        return hostKeyFingerprint(self.publicKey).sha256
+        return fingerprint(self.publicKey)
 
 
 #: Decides about a use of the agent: true, or a Deferred of it, permits it.

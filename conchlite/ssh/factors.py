@@ -18,6 +18,7 @@ from twisted.cred.error import UnauthorizedLogin
 
 from conchlite.error import CommandsConflict, safe
 from conchlite.interfaces import IHostBased
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.permissions import Permissions
 from conchlite.ssh.threads import threadsOf
 
@@ -59,22 +60,19 @@ class Factor:
         signed = ISSHPrivateKey.providedBy(credentials) or IHostBased.providedBy(credentials)
         if blob is None or not signed:
             return cls(method, permissions)
-        from conchlite.ssh.fingerprints import hostKeyFingerprint
         from conchlite.ssh.keys import Key
 
         key = Key.fromString(blob, type="blob")
-        return cls(method, permissions, key.sshType(), hostKeyFingerprint(key.blob()).sha256, key.certificate)
+        return cls(method, permissions, key.sshType(), fingerprint(key.blob()), key.certificate)
 
     def __str__(self) -> str:
         said = self.method.decode("ascii", "replace")
         if self.fingerprint:
             said += f" {safe(self.keyType)} {self.fingerprint}"
         if self.certificate is not None:
-            from conchlite.ssh.fingerprints import hostKeyFingerprint
-
             said += (
                 f' ID "{safe(self.certificate.keyID)}" serial {self.certificate.serial}'
-                f" CA {hostKeyFingerprint(self.certificate.signatureKey).sha256}"
+                f" CA {fingerprint(self.certificate.signatureKey)}"
             )
         return said
 

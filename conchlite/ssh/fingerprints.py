@@ -65,10 +65,22 @@ def hostKeyFingerprint(blob: bytes) -> Fingerprint:
 
     @param blob: the key blob, as the server sent it.
     """
+    return Fingerprint(_colons(_md5(_plain(blob))), fingerprint(blob))
+
+
+def fingerprint(blob: bytes) -> str:
+    """
+    The fingerprint of a key as OpenSSH prints it: C{SHA256:} and base64
+    without padding. That of a certificate is the key's.
+    """
+    digest = hashlib.sha256(_plain(blob)).digest()
+    return "SHA256:" + b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def _plain(blob: bytes) -> bytes:
     with suppress(MalformedMessage):
-        blob = plainBlob(blob)
-    digest = b64encode(hashlib.sha256(blob).digest()).rstrip(b"=").decode("ascii")
-    return Fingerprint(_colons(_md5(blob)), "SHA256:" + digest)
+        return plainBlob(blob)
+    return blob
 
 
 def _colons(digits: str) -> str:

@@ -38,7 +38,13 @@ from conchlite.error import (
     UsageError,
     WeakKey,
 )
-from conchlite.ssh.fingerprints import Fingerprint, FingerprintFormats, fingerprintOf, hostKeyFingerprint
+from conchlite.ssh.fingerprints import (
+    Fingerprint,
+    FingerprintFormats,
+    fingerprint,
+    fingerprintOf,
+    hostKeyFingerprint,
+)
 from conchlite.ssh.keystorage import StoredKey
 from conchlite.wire.types import Reader
 
@@ -141,7 +147,7 @@ class Key(StoredKey):
 
     def __repr__(self) -> str:
         half = "public" if self.isPublic() else "private"
-        shown = hostKeyFingerprint(self.blob()).sha256
+        shown = fingerprint(self.blob())
         certified = "" if self.certificate is None else " with a certificate"
         return f"<{half} {self.type()} key, {self.size()} bits, {shown}{certified}>"
 

@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from conchlite.client.connecting import Connecting
-from conchlite.client.hostentries import fingerprint
 from conchlite.client.identities import Identity
 from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.client.policies import Pin
@@ -28,6 +27,7 @@ from conchlite.error import (
     ConnectionEnded,
     HostKeyRejected,
 )
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 
 HOST_KEY, USER_KEY, OTHER_KEY = (Key.generate("ed25519") for _ in range(3))

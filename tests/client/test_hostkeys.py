@@ -9,9 +9,10 @@ import subprocess
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.client.hostentries import fingerprint, parseLine
+from conchlite.client.hostentries import parseLine
 from conchlite.client.policies import Strict
 from conchlite.error import HostKeyChanged, HostKeyRejected, HostKeyUnknown
+from conchlite.ssh.fingerprints import fingerprint
 from tests.client.test_knownhosts import blob, line
 
 

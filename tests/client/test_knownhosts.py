@@ -20,12 +20,12 @@ from conchlite.client.hostentries import (
     REVOKED,
     HashedEntry,
     PlainEntry,
-    fingerprint,
     hostPattern,
     parseLine,
 )
 from conchlite.client.knownhosts import ConsoleUI, KnownHostsFile
 from conchlite.error import ConchError, HostKeyChanged, HostKeyRejected, InvalidEntry, UserRejectedKey
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.wire.types import packString
 
 

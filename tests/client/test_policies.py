@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.client import policies
 from conchlite.client.consoleui import ConsoleUI
-from conchlite.client.hostentries import fingerprint
 from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.client.policies import AcceptNew, AllOf, Ask, FirstOf, Lookup, Pin, Policy, Strict
 from conchlite.error import (
@@ -23,6 +22,7 @@ from conchlite.error import (
     UserRejectedKey,
 )
 from conchlite.ssh.certificates import HOST, USER, signCertificate
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 from tests.client.test_knownhosts import FakeUI, Terminal, line
 
@@ -329,7 +329,14 @@ class PinTests(PolicyTestCase):
         )
 
     def test_noFingerprint(self) -> None:
-        for bad in ([], [""], ["SHA256:"], ["MD5:00:11"], [fingerprint(KEY.blob())[:-1]]):
+        for bad in (
+            [],
+            [""],
+            ["SHA256:"],
+            ["SHA256:" + "!" * 43],
+            ["MD5:00:11"],
+            [fingerprint(KEY.blob())[:-1]],
+        ):
             self.assertRaises(UsageError, Pin, *bad)
 
 

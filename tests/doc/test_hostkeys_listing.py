@@ -12,10 +12,10 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.client.hostentries import fingerprint
 from conchlite.client.policies import Strict
 from conchlite.error import ConchError, HostKeyChanged, HostKeyUnknown, UserRejectedKey
 from conchlite.ssh.certificates import FOREVER, HOST, signCertificate
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 from tests.client.test_knownhosts import FakeUI, line
 from tests.doc.listings import DOC

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from conchlite.client.hostentries import fingerprint
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 from tests.interop.peers import (
     LOCALHOST,

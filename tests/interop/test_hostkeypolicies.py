@@ -11,12 +11,13 @@ from twisted.internet.task import deferLater
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
-from conchlite.client.hostentries import fingerprint, hostPattern
+from conchlite.client.hostentries import hostPattern
 from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.client.login import Login
 from conchlite.client.policies import AcceptNew, Pin, Policy, Strict
 from conchlite.error import HostKeyRejected, HostKeyUnknown
 from conchlite.ssh.certificates import HOST, signCertificate
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 from tests.client.test_knownhosts import line
 from tests.interop.peers import LOCALHOST, SSHD, hostKeys, userKeys, userName

@@ -38,6 +38,7 @@ from conchlite.error import (
 )
 from conchlite.sansio.authentication import ClientAuthentication
 from conchlite.ssh.authmethods.base import ClientMethod, LoginResult, MethodReply, ServerMethod
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.wire import numbers
 from conchlite.wire.types import Reader, packString
 from conchlite.wire.userauth import HostBoundData, PublicKeyData, SignedData, UserauthPKOK
@@ -223,7 +224,7 @@ def describeOffer(record: ClientAuthentication, key: Key, algorithm: bytes, sour
     """
     record.attempt(
         keyType=key.sshType(),
-        fingerprint=fingerprint(key),
+        fingerprint=fingerprint(key.blob()),
         algorithm=algorithm,
         source=source,
         certificate=key.certificate,
@@ -279,17 +280,7 @@ def describe(key: Key) -> str:
     """
     A key in words: its type and its fingerprint.
     """
-    return f"{safe(key.sshType())} {fingerprint(key)}"
-
-
-def fingerprint(key: Key) -> str:
-    """
-    A key's SHA-256 fingerprint; a certificate has its key's.
-    """
-    from conchlite.ssh.keys import hostKeyFingerprint
-
-    plain = key.plain() if getattr(key, "certificate", None) is not None else key
-    return hostKeyFingerprint(plain.blob()).sha256
+    return f"{safe(key.sshType())} {fingerprint(key.blob())}"
 
 
 def signedData(
