@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from conchlite.algorithms.keyfiles.openssh import publicBlob
 from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, ExposedKeyFile, safe
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
 
 if TYPE_CHECKING:
@@ -117,6 +118,15 @@ class Identity:
             # It only saves a question, if the server does not want the key, or
             # the agent has it. What is signed, is signed by the private key.
             return None
+
+    @property
+    def name(self) -> str:
+        """
+        Its file, or the key's fingerprint and where that is from, in words.
+        """
+        if self.path or self.public is None:
+            return self.path
+        return f"{fingerprint(self.public.blob())}, from {self.source}"
 
     @property
     def source(self) -> str:

@@ -61,6 +61,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         """
         super().__init__(user, instance)
         self._who = f"{safe(user)}@{safe(host)}"
+        self.serverName = host
         self._waiting = list(identities)
         self._offers: list[Key] = []
         self._current: Identity | None = None
@@ -104,7 +105,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         """
         The identities that were not offered yet.
         """
-        left = [identity.path or f"a key of the {identity.source}" for identity in self._waiting]
+        left = [identity.name for identity in self._waiting]
         return [*(["a key of an identity with a certificate"] if self._offers else []), *left]
 
     def signData(self, publicKey: Key, signData: bytes) -> Deferred[bytes | None]:
@@ -218,9 +219,10 @@ class IdentityUserAuth(SSHUserAuthClient):
         answers: list[Text] = []
         said = [line for text in (name, instruction) for line in text.splitlines() if line.strip()]
         for prompt, echo in prompts:
-            shown = "".join(f"{line}\n" for line in self.marked(said))
+            *before, question = prompt.strip().splitlines() or [b""]
+            shown = "".join(f"{line}\n" for line in self.marked([*said, *before]))
             said = []
-            shown += f"{self._who} asks: {safe(prompt.strip())} "
+            shown += f"{self._who} asks: {safe(question)} "
             answer = await self._ask(terminal, shown, echo)
             if answer is None:
                 return None

@@ -28,10 +28,11 @@ class AuthenticationReport:
     """
     What is known about a login that came to nothing. C{str} is one paragraph.
 
-    @ivar host: the server.
+    @ivar host: the server, by its name where the program has told that.
     @ivar user: who wanted to log in.
     @ivar attempts: what was tried, and what became of it.
     @ivar obstacles: what was not tried, and why.
+    @ivar unoffered: the keys among that, where enough others were refused.
     @ivar authenticatedWith: the methods that were accepted as a part.
     @ivar methods: what the server would still accept.
     @ivar answerable: those of them that the program has.
@@ -56,6 +57,7 @@ class AuthenticationReport:
     ended: ConchError | None = None
     unproven: bool = False
     seconds: float = 0
+    unoffered: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         said = [f"{self.host} did not authenticate '{self.user}': {self.cause}"]
@@ -213,38 +215,57 @@ class AuthenticationReport:
         if tried & set(self.methods):
             return ""
         wanted = names(self.methods)
-        only = "accepted a part and wants more:" if self.authenticatedWith else "accepts only"
+        only = "accepts only" if len(self.methods) == 1 else "accepts"
+        if self.authenticatedWith:
+            only = "accepted a part and wants more:"
         if not self.answerable:
             return f"the server {only} {wanted}, which this program does not answer"
         declined = {attempt.method for attempt in self.attempts if attempt.answer is Answer.DECLINED}
         if set(self.methods) <= declined:
             return f"the server {only} {wanted}, and its questions were not answered"
         missing = [_MISSING[name] for name in self.methods if name in self.answerable and name in _MISSING]
-        reason = f", and {' and '.join(missing)}" if missing else ", which was not tried"
+        reason = ", which was not tried"
+        if missing:
+            reason = f"; but {', '.join(missing)}" if len(missing) > 1 else f", and {missing[0]}"
         return f"the server {only} {wanted}{reason}"
 
     def _allRefused(self) -> str:
-        said = []
-        keys = len(self._keys(Answer.REFUSED))
-        if keys:
-            which = "the key is not one" if keys == 1 else f"none of the {keys} keys is one"
-            said.append(f"{which} that the server has for '{self.user}' (authorized_keys)")
-        elif b"publickey" in self.methods:
-            said.append("no key was offered")
+        said = self._refusedKeys()
         passwords = [a for a in self.attempts if a.method == b"password" and a.answer is Answer.REFUSED]
         if passwords:
             which = "the password was" if len(passwords) == 1 else f"{len(passwords)} passwords were"
-            said.append(f"{which} refused, as wrong, or because there is no such user")
+            said.append(f"{which} {_WRONG}")
         others = {
             attempt.method
             for attempt in self.attempts
             if attempt.answer is Answer.REFUSED and attempt.method not in (b"publickey", b"password")
         }
-        said += [f"{safe(name)} was refused" for name in sorted(others)]
-        if said and self.user == "root" and not self.authenticatedWith:
+        for name in sorted(others):
+            if name == b"keyboard-interactive":
+                said.append(f"what was answered by keyboard-interactive was {_WRONG}")
+            else:
+                said.append(f"{safe(name)} was refused")
+        if said and self.user == "root" and not self.authenticatedWith and not self.unoffered:
             said.append(_ROOT)
         return "; ".join(said)
 
+    def _refusedKeys(self) -> list[str]:
+        count = len(self._keys(Answer.REFUSED))
+        if not count:
+            return ["no key was offered"] if b"publickey" in self.methods else []
+        if self.unoffered:
+            refused = "1 key was refused" if count == 1 else f"{count} keys were refused"
+            left = f"{len(self.unoffered)} more were"
+            if len(self.unoffered) == 1:
+                left = f"{self.unoffered[0]} was"
+            why = "since a server closes after some (maximumAttempts); name one with --identity"
+            return [f"{refused}, and {left} not offered, {why}"]
+        which = "the key is not one" if count == 1 else f"none of the {count} keys is one"
+        nobody = "" if self.user == "root" or self.authenticatedWith else ", or there is no such user"
+        return [f"{which} that the server has for '{self.user}' (authorized_keys){nobody}"]
+
+
+_WRONG = "refused, as wrong, or because there is no such user"
 
 _MISSING = {
     b"publickey": "no key was offered",

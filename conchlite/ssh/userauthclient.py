@@ -93,6 +93,8 @@ class SSHUserAuthClient(SSHService):
     @cvar requireAuthentication: whether a server that lets the user in without
         a proof of who he is, as one may that wants to ask for a password
         later, under another name (CVE-2021-36367), is left.
+    @cvar serverName: the server's name, for the report of a failure, which has
+        its address as well.
     @cvar wallClock: the time, in seconds since 1970, by which the report of a
         failure judges certificates.
     @ivar user: who logs in.
@@ -137,6 +139,7 @@ class SSHUserAuthClient(SSHService):
     gssapiRun: Run | None = None
     maximumAttempts = 6
     requireAuthentication = False
+    serverName = ""
     wallClock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, user: Text, instance: SSHService) -> None:
@@ -153,6 +156,7 @@ class SSHUserAuthClient(SSHService):
         self._record = ClientAuthentication()
         self._methods: dict[bytes, ClientMethod] = {}
         self._running: Deferred[None] | None = None
+        self._unoffered: tuple[str, ...] = ()
         self.lastAuth: bytes | None = None
         self.lastPublicKey: Key | None = None
         self.signatureAlgorithm = b""
@@ -466,7 +470,8 @@ class SSHUserAuthClient(SSHService):
             return ""
         what = safe(kind)
         if kind == b"publickey":
-            what = ", ".join(self.keysLeft()) or "further keys"
+            self._unoffered = tuple(self.keysLeft()) or ("what keys there are besides",)
+            what = ", ".join(self._unoffered)
         return f"{what}, after {record.refusals} attempts (maximumAttempts)"
 
     def _giveUp(self) -> None:
@@ -489,7 +494,7 @@ class SSHUserAuthClient(SSHService):
     def _failed(self, ended: ConchError | None = None, unproven: bool = False) -> AuthenticationFailed:
         record = self._record
         report = AuthenticationReport(
-            host=self.transport.getPeer().hostText,
+            host=self._serverText(),
             user=safe(asBytes(self.user)),
             attempts=tuple(record.attempts),
             obstacles=(*self.notes, *record.obstacles),
@@ -501,10 +506,16 @@ class SSHUserAuthClient(SSHService):
             ended=ended,
             unproven=unproven,
             seconds=self.wallClock(),
+            unoffered=self._unoffered,
         )
         error = AuthenticationFailed(str(report), record.tried, record.methods, report, ended)
         error.__cause__ = ended
         return error
+
+    def _serverText(self) -> str:
+        address = self.transport.getPeer().hostText
+        name = safe(self.serverName)
+        return address if name in ("", address) else f"{name} ({address})"
 
     def _canAnswer(self, kind: bytes) -> bool:
         return getattr(self, attributeName("auth_", kind), METHODS.get(kind)) is not None

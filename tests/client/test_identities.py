@@ -21,6 +21,7 @@ from conchlite.client.identities import (
 )
 from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.error import AgentError, BadKeyError, BadPassphrase, ConchError, NoAnswer
+from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.keys import Key
 from conchlite.ssh.service import SSHService
 from tests.client.agents import FakeAgent, certified
@@ -337,6 +338,15 @@ class IdentityUserAuthTests(IdentityTestCase):
         auth.lastPublicKey = self.successResultOf(auth.getPublicKey())
         self.assertEqual(KEY.blob(), self.successResultOf(auth.getPrivateKey()).blob())
 
+    def test_keysLeft(self):
+        """
+        A key that is in no file is known by its fingerprint.
+        """
+        inFile = Identity(KEY)
+        inFile.path = "id"
+        auth = self.userAuth(Identity(KEY), inFile)
+        self.assertEqual([f"{fingerprint(KEY.blob())}, from program", "id"], auth.keysLeft())
+
     def test_publicAlone(self) -> None:
         auth = self.userAuth(Identity.fromFile(self.file(PUBLIC)), terminal=FakeTerminal())
         self.assertIsNone(self.successResultOf(auth.getPublicKey()))
@@ -368,6 +378,19 @@ class IdentityUserAuthTests(IdentityTestCase):
             shown,
         )
         self.assertIsNone(self.successResultOf(auth.getGenericAnswers(b"", b"", [(b"?", False)])))
+
+    def test_longPrompt(self) -> None:
+        """
+        Of a prompt of several lines the last one asks, and what PAM says in the
+        others can be read.
+        """
+        terminal = FakeTerminal(b"one")
+        auth = self.userAuth(terminal=terminal, password=True)
+        prompt = b"Your password has expired.\nCurrent password: "
+        self.successResultOf(auth.getGenericAnswers(b"", b"", [(prompt, False)]))
+        self.assertEqual(
+            ["me@host says: Your password has expired.\nme@host asks: Current password: "], terminal.prompts
+        )
 
     def test_noQuestions(self) -> None:
         """

@@ -134,6 +134,44 @@ class CauseTests(SynchronousTestCase):
         said = self.cause(Attempt(b"hostbased", answer=Answer.REFUSED), methods=(b"hostbased",))
         self.assertEqual("hostbased was refused", said)
 
+    def test_attemptsUsedUp(self):
+        """
+        Where keys were left over, it is likely that one of them is the right
+        one.
+        """
+        said = self.cause(key(1), key(2), unoffered=("~/.ssh/good",))
+        self.assertEqual(
+            "2 keys were refused, and ~/.ssh/good was not offered, since a server closes after some "
+            "(maximumAttempts); name one with --identity",
+            said,
+        )
+        said = self.cause(key(1), unoffered=("a", "b", "c"), user="root")
+        self.assertIn("1 key was refused, and 3 more were not offered", said)
+        self.assertNotIn("forbid root", said)
+
+    def test_answersRefused(self):
+        """
+        A password by keyboard-interactive is wrong as often as any other.
+        """
+        wanted = (b"keyboard-interactive",)
+        said = self.cause(Attempt(wanted[0], answer=Answer.REFUSED), methods=wanted, answerable=wanted)
+        self.assertEqual(
+            "what was answered by keyboard-interactive was refused, as wrong, or because there is no such "
+            "user",
+            said,
+        )
+
+    def test_severalMethods(self):
+        """
+        What all is missing is told as a list.
+        """
+        methods = (b"publickey", b"password", b"keyboard-interactive")
+        self.assertEqual(
+            "the server accepts publickey, password, keyboard-interactive; but no key was offered, "
+            "no password was given, its questions were not answered",
+            self.cause(methods=methods, answerable=methods),
+        )
+
     def test_root(self):
         self.assertIn("forbid root", self.cause(key(), user="root"))
         self.assertIn("forbid root", self.cause(key(continued=True), user="root"))
@@ -197,6 +235,15 @@ class ReportTests(ClientMixin, SynchronousTestCase):
         )
         self.assertEqual("program", report.attempts[0].source)
         self.assertEqual(((b"password",), "192.0.2.1"), (report.authenticatedWith, report.host))
+
+    def test_serverName(self):
+        """
+        A program that knows the server's name has it in the report.
+        """
+        self.start(Program())
+        self.client.serverName = "example.org"
+        self.refuse(b"publickey")
+        self.assertIn("example.org (192.0.2.1) did not authenticate", str(self.assertGaveUp()))
 
     def test_source(self):
         """

@@ -286,7 +286,9 @@ class ClientMethodsTests(ClientMixin, SynchronousTestCase):
                 self.refuse(*methods)
                 offered += len(self.requests())
             self.assertEqual(count, offered)
-            self.assertIn(f"one more, after {count} attempts", str(self.assertGaveUp()))
+            error = self.assertGaveUp()
+            self.assertIn(f"one more, after {count} attempts", str(error))
+            self.assertIn(f"{count} keys were refused, and one more was not offered", error.report.cause)
 
     def test_requireAuthentication(self):
         """

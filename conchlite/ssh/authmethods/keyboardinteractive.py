@@ -8,6 +8,7 @@ behind it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 # What was asked and answered in one request.
 _Transcript = tuple[tuple[UserauthInfoRequest, tuple[bytes, ...]], ...]
 
+# What stands in a prompt that is about another password than the user's own.
+_CHANGE = re.compile(rb"\b(new|change|expired|retype)\b", re.IGNORECASE)
+
 
 class Step(Enum):
     """
@@ -57,7 +61,8 @@ class KeyboardInteractiveClient(ClientMethod):
 
     A program that has C{getPassword} and no C{getGenericAnswers} can log in to a
     server that asks for a password in this way: a lone prompt with the word
-    "password" in it, whose answer is not to be shown, is answered with it.
+    "password" in it, whose answer is not to be shown, is answered with it, unless
+    it is about a new one.
     """
 
     name = b"keyboard-interactive"
@@ -159,7 +164,7 @@ class KeyboardInteractiveClient(ClientMethod):
         if len(request.prompts) != 1:
             return None
         ((prompt, echo),) = request.prompts
-        if echo or b"password" not in prompt.lower():
+        if echo or b"password" not in prompt.lower() or _CHANGE.search(prompt):
             return None
         password: Text | None = await self.ask("getPassword")
         if password is None:

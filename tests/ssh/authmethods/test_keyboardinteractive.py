@@ -155,6 +155,24 @@ class ClientTests(ClientMixin, SynchronousTestCase):
             self.assertEqual(self.client.calls, [])
             self.assertGaveUp()
 
+    def test_newPassword(self):
+        """
+        Nor does a prompt for a new one, or for what leads to a new one, as PAM
+        asks for it behind a login with a password that has expired.
+        """
+        for prompt in (
+            b"New password: ",
+            b"You are required to change your password immediately.\nCurrent password: ",
+            b"Password expired. Password: ",
+            b"Retype password: ",
+        ):
+            self.begin(Program(passwords=["secret"] * 2))
+            self.assertAnswered(self.asked(PASSWORD), b"secret")
+            self.assertDeclined(self.asked((prompt, False)))
+            self.assertIn("Password: ".lower(), str(self.assertGaveUp()).lower())
+        self.begin(Program(passwords=["secret"]))
+        self.assertAnswered(self.asked((b"newton's password: ", False)), b"secret")
+
     def test_passwordOnce(self):
         """
         A password that was refused in this way or as a password is not sent again.
