@@ -85,19 +85,22 @@ class Bindings:
     def __init__(self) -> None:
         self._bound: list[SessionBind] = []
         self._attempted = False
+        self._refused = False
 
     @property
     def forwarded(self) -> bool:
         """
-        Whether it is another host that asks.
+        Whether it is another host that asks, as far as anybody knows: one
+        whose binding was refused has less to say than others, not more.
         """
-        return any(binding.forwarding for binding in self._bound)
+        return self._refused or any(binding.forwarding for binding in self._bound)
 
     def failed(self) -> None:
         """
         What came to bind the connection could not be read.
         """
         self._attempted = True
+        self._refused = True
 
     def bind(self, binding: SessionBind) -> None:
         """
@@ -106,6 +109,15 @@ class Bindings:
         @raise AgentError: it cannot.
         """
         self._attempted = True
+        try:
+            self._check(binding)
+        except AgentError:
+            self._refused = self._refused or binding.forwarding
+            raise
+        if all(bound.sessionID != binding.sessionID for bound in self._bound):
+            self._bound.append(binding)
+
+    def _check(self, binding: SessionBind) -> None:
         self._verify(binding)
         for bound in self._bound:
             if not bound.forwarding:
@@ -116,7 +128,6 @@ class Bindings:
                 return
         if len(self._bound) >= MAXIMUM_AGENT_BINDINGS:
             raise AgentError("the connection is bound to too many others")
-        self._bound.append(binding)
 
     def _verify(self, binding: SessionBind) -> None:
         from conchlite.algorithms.publickeys.signatures import verifySignature

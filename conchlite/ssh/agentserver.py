@@ -62,7 +62,9 @@ class SSHAgentServer(AgentAnswers):
         See L{AgentAnswers}.
         """
         number = frame[0]
-        if self.ring.locked and number != agent.UNLOCK:
+        # What a connection is bound to is noted in any case: it may outlive
+        # the lock.
+        if self.ring.locked and number not in (agent.UNLOCK, agent.EXTENSION):
             if number == agent.REQUEST_IDENTITIES:
                 return agent.IdentitiesAnswer(())
             raise AgentError("the agent is locked")

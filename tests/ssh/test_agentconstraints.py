@@ -129,7 +129,7 @@ class BindingTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.key = keyNamed("ed25519")
         self.blob = self.key.blob()
-        self.ring = KeyRing()
+        self.ring = KeyRing(Clock())
         self.ends = Ends(self.ring)
 
     def restrict(self, constraints: Constraints) -> None:
@@ -331,6 +331,32 @@ class HopTests(BindingTestCase):
             data = login(self.key, bindings[-1].sessionID, hostKey=last.key.public().blob())
             self.assertFalse(self.signs(data))
             self.assertEqual(self.listed(), [])
+
+    def test_forwardedAndRefused(self):
+        """
+        Row 84: who could not be bound as another host is one all the same: he
+        does not add, remove or lock by failing; nor while the agent is locked.
+        """
+        wrong = agent.SessionBind(FIRST.key.public().blob(), b"1", b"", True)
+        for contents in (wrong.pack(), b"no binding"):
+            self.ends = Ends(self.ring)
+            self.assertEqual(
+                asked(self.ends.server, b"\x1b" + packString(agent.SESSION_BIND) + contents), [b"\x1c"]
+            )
+            self.assertEqual(asked(self.ends.server, b"\x13"), [FAILURE])
+        self.ends = Ends(self.ring)
+        binding = packString(agent.SESSION_BIND) + FIRST.binding(b"1", True).pack()
+        self.ring.add(self.key)
+        self.ring.lock(b"secret")
+        self.assertEqual(asked(self.ends.server, b"\x1b" + binding), [SUCCESS])
+        self.successResultOf(self.ring.unlock(b"secret"))
+        self.assertEqual(asked(self.ends.server, b"\x13"), [FAILURE])
+        self.assertEqual(len(self.ring.keys), 1)
+        # Of a login here, that is no matter.
+        self.ends = Ends(self.ring)
+        here = agent.SessionBind(FIRST.key.public().blob(), b"1", b"", False)
+        self.assertEqual(self.bind(here), [False])
+        self.assertEqual(asked(self.ends.server, b"\x13"), [SUCCESS])
 
     def test_forwardedEnd(self):
         """
