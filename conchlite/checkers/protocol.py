@@ -8,13 +8,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import ICredentials
+from twisted.cred.credentials import ICredentials, ISSHPrivateKey
 from twisted.cred.error import UnhandledCredentials
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import Interface, implementer, providedBy
 
-from conchlite.error import NotEnoughAuthentication, ValidPublicKey
-from conchlite.ssh.factors import Factor, Login, loginOf
+from conchlite.error import NotEnoughAuthentication
+from conchlite.ssh.factors import Factor, Login, checkPresence, loginOf
 
 
 @implementer(ICredentialsChecker)
@@ -72,11 +72,12 @@ class SSHProtocolChecker:
     def _cbGoodAuthentication(
         self, avatarId: Any, credentials: ICredentials, interface: type[Interface]
     ) -> object:
-        if getattr(credentials, "signature", b"") is None:
-            raise ValidPublicKey(avatarId)
         login = loginOf(credentials)
+        factor = Factor.of(login.method, credentials, avatarId)
+        if ISSHPrivateKey.providedBy(credentials):
+            checkPresence(credentials, factor.permissions)
         own, interfaces = self._proved.setdefault(login, (Login(login.user, login.clientAddress), []))
-        proved = own.add(avatarId, [Factor.of(login.method, credentials, avatarId)])
+        proved = own.add(avatarId, [factor])
         interfaces.append(interface)
         self.successfulCredentials = {avatarId: interfaces}
         try:

@@ -15,15 +15,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from conchlite.algorithms import catalogue
-from conchlite.error import (
-    BadSignature,
-    CommandsConflict,
-    MalformedMessage,
-    NotEnoughAuthentication,
-    ValidPublicKey,
-)
-from conchlite.ssh.factors import AvatarID, Factor, Login
+from conchlite.error import CommandsConflict, NotEnoughAuthentication
+from conchlite.ssh.factors import AvatarID, Factor, Login, checkPresence
 
 if TYPE_CHECKING:
     from conchlite.ssh.userauthserver import SSHUserAuthServer
@@ -66,7 +59,7 @@ class Doorman:
         if not factors:
             factors = (Factor.of(login.method, self._credentials, avatarId),)
         if ISSHPrivateKey.providedBy(self._credentials):
-            self._checkPresence(factors[-1])
+            checkPresence(self._credentials, factors[-1].permissions)
         before = login.factors
         proved = login.add(avatarId, factors)
         try:
@@ -84,29 +77,6 @@ class Doorman:
 
         avatar: Deferred[Any] = maybeDeferred(self._realm.requestAvatar, proved, mind, *interfaces)
         return avatar.addErrback(failed)
-
-    def _checkPresence(self, factor: Factor) -> None:
-        """
-        Whether somebody was there when a security key has signed, if that is
-        wanted.
-        """
-        credentials: Any = self._credentials
-        if credentials.signature is None:
-            raise ValidPublicKey(credentials.username)
-        if not catalogue.isSecurityKey(catalogue.plainName(credentials.algName)):
-            return
-        from conchlite.ssh.keys import Key
-
-        try:
-            Key.fromString(credentials.blob, type="blob").verifyStrictly(
-                credentials.signature,
-                credentials.sigData,
-                credentials.algName,
-                requireTouch=factor.permissions.touchRequired,
-                requireVerification=factor.permissions.verificationRequired,
-            )
-        except (BadSignature, MalformedMessage) as error:
-            raise UnauthorizedLogin(str(error)) from None
 
 
 class GuardedPortal(Portal):

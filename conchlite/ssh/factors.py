@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.cred.credentials import ICredentials, ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
 
-from conchlite.error import CommandsConflict, safe
+from conchlite.algorithms import catalogue
+from conchlite.error import BadSignature, CommandsConflict, MalformedMessage, ValidPublicKey, safe
 from conchlite.interfaces import IHostBased
 from conchlite.ssh.fingerprints import fingerprint
 from conchlite.ssh.permissions import Permissions
@@ -203,6 +204,34 @@ def loginOf(credentials: ICredentials) -> Login:
     """
     login: Login | None = getattr(credentials, "login", None)
     return Login() if login is None else login
+
+
+def checkPresence(credentials: Any, permissions: Permissions) -> None:
+    """
+    Return if a key has signed, and, where it is a security key, if somebody
+    was there as is wanted. What the checker of the key looks at is its own
+    business, so nobody relies on that.
+
+    @param credentials: C{ISSHPrivateKey}, after its checker has accepted them.
+    @raise ValidPublicKey: all that was asked is whether the key would do.
+    @raise UnauthorizedLogin: nobody was there.
+    """
+    if credentials.signature is None:
+        raise ValidPublicKey(credentials.username)
+    if not catalogue.isSecurityKey(catalogue.plainName(credentials.algName)):
+        return
+    from conchlite.ssh.keys import Key
+
+    try:
+        Key.fromString(credentials.blob, type="blob").verifyStrictly(
+            credentials.signature,
+            credentials.sigData,
+            credentials.algName,
+            requireTouch=permissions.touchRequired,
+            requireVerification=permissions.verificationRequired,
+        )
+    except (BadSignature, MalformedMessage) as error:
+        raise UnauthorizedLogin(str(error)) from None
 
 
 def following(wanted: Methods, done: Sequence[bytes]) -> list[bytes] | None:

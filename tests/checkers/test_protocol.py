@@ -15,7 +15,8 @@ from conchlite.checkers.authorizedkeys import parseAuthorizedKey
 from conchlite.error import NotEnoughAuthentication, ValidPublicKey
 from conchlite.ssh.factors import Login
 from tests.checkers.checkerscenes import credentials, lineFor
-from tests.ssh.authlink import ed25519, knows
+from tests.ssh.authlink import ed25519, keyChecker, knows
+from tests.ssh.certificatescenes import Device
 
 
 class SSHProtocolCheckerTests(SynchronousTestCase):
@@ -58,6 +59,18 @@ class SSHProtocolCheckerTests(SynchronousTestCase):
         self.failureResultOf(self.ask(credentials(ed25519(1))), NotEnoughAuthentication)
         self.failureResultOf(self.ask(credentials(ed25519(1))), UnauthorizedLogin)
         self.successResultOf(self.ask(credentials(ed25519(2))))
+
+    def test_presence(self):
+        """
+        Row 67: what a security key has signed without a touch is no factor,
+        though the checker that was asked does not look.
+        """
+        self.checker.registerChecker(keyChecker(lambda asked: asked.username))
+        device = Device()
+        for flags, error in ((0, UnauthorizedLogin), (1, NotEnoughAuthentication)):
+            device.flags = flags
+            signed = credentials(device.public, signature=device.sign(b"signed data"))
+            self.failureResultOf(self.ask(signed), error)
 
     def test_otherConnection(self):
         """
