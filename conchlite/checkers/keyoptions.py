@@ -20,6 +20,8 @@ from conchlite.ssh.permissions import Address, Permissions
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _VARIABLE = re.compile(rb"[A-Za-z0-9_]+")
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\"|\\(?!"))*)"')
+# A pattern with a wildcard, or a name, whose last part begins with a letter.
+_EXCLUDABLE = re.compile(rb"[^ /%]*[*?][^ /%]*|(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*\.?")
 
 #: The most variables that a line may set.
 MAXIMUM_VARIABLES = 1024
@@ -227,8 +229,9 @@ def isFrom(clientAddress: str | None, patterns: bytes) -> bool:
         try:
             matches = parsed in ip_network(pattern.decode("ascii"))
         except ValueError:
-            if _isNetwork(pattern):
-                # 192.0.2.1/24 is no network, and nobody knows what was meant.
+            if _isNetwork(pattern) or (excluded and not _EXCLUDABLE.fullmatch(pattern)):
+                # 192.0.2.1/24 is no network, and nobody knows what was meant;
+                # and what is to be kept out as 10/8 would get in.
                 return False
             matches = matchesPattern(text, pattern)
         if matches and excluded:

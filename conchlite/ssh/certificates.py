@@ -94,7 +94,8 @@ def judgeUserCertificate(
     @raise CertificateRejected: he may not; the text says why.
     """
     _judge(certificate, USER, now, signatures, minimumRSABits)
-    if not set(certificate.principals) & set(principals):
+    # A name that is empty is nobody's.
+    if not (set(certificate.principals) & set(principals)) - {b""}:
         raise CertificateRejected(
             f"the certificate is for {_shown(certificate.principals)}, not for {_shown(principals)}"
         )

@@ -119,6 +119,7 @@ class PrincipalTests(JudgeTestCase):
         """
         self.assertNoHost("not for", self._withPrincipals(packString(b""))[HOST], "host.example", NOW)
         self.assertNoUser("not for", self._withPrincipals(packString(b""))[USER], [b"alice"], NOW)
+        self.assertNoUser("not for", self._withPrincipals(packString(b""))[USER], [b""], NOW)
 
     def _withPrincipals(self, packed: bytes) -> dict[int, Certificate]:
         """
