@@ -16,7 +16,7 @@ from conchlite.checkers.authorizedkeys import (
     UNIXAuthorizedKeysFiles,
     readAuthorizedKeyFile,
 )
-from conchlite.checkers.hostbased import HostBasedChecker, InMemoryHostBasedDB
+from conchlite.checkers.hostbased import HostBasedChecker, InMemoryHostBasedDB, KnownHostsDB
 from conchlite.checkers.kerberos import PrincipalChecker
 from conchlite.checkers.passwords import (
     InMemoryPasswordDatabase,
@@ -39,6 +39,7 @@ __all__ = [
     "InMemoryHostBasedDB",
     "InMemoryPasswordDatabase",
     "InMemorySSHKeyDB",
+    "KnownHostsDB",
     "PAMChecker",
     "PrincipalChecker",
     "RevokedKeys",
