@@ -141,6 +141,9 @@ HANDSHAKE_SECONDS = 30
 #: What a client has from its connection to the end of its login.
 LOGIN_SECONDS = 120
 
+#: How often a client may ask for the service of its login.
+MAXIMUM_SERVICE_REQUESTS = 64
+
 #: What a re-exchange of keys may take, for a user who has logged in. Megabytes
 #: of data may be on their way in front of our KEXINIT, and the peer, once it
 #: has sent its own, may not say that it is there. Held messages are bounded.

@@ -26,7 +26,7 @@ from conchlite.error import (
     UnknownService,
     safe,
 )
-from conchlite.limits import LOGIN_SECONDS
+from conchlite.limits import LOGIN_SECONDS, MAXIMUM_SERVICE_REQUESTS
 from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.role import Role
@@ -236,6 +236,7 @@ class SSHServerTransport(SSHTransportBase):
     _admission: Admission | None = None
     # One that was too many is counted there, and told together with others.
     _turnedAway = False
+    _serviceRequests = 0
 
     def _start(self) -> None:
         # A factory that is written from scratch may have none.
@@ -398,9 +399,16 @@ class SSHServerTransport(SSHTransportBase):
         self.end(error, numbers.DISCONNECT_KEY_EXCHANGE_FAILED, b"key exchange failed")
 
     def _serviceRequested(self, event: events.ServiceRequested) -> None:
+        self._serviceRequests += 1
         if self.service is not None:
             # A new authentication would have a new count of failures, and
-            # behind a login it would forget to log out who is there.
+            # behind a login it would forget to log out who is there. But
+            # Paramiko asks again before each method that it tries, and is told
+            # that what runs is there.
+            again = not self.isAuthenticated and asBytes(self.service.name) == event.name
+            if again and self._serviceRequests <= MAXIMUM_SERVICE_REQUESTS:
+                self.sendPacket(numbers.MSG_SERVICE_ACCEPT, NS(event.name))
+                return
             raise UnexpectedMessage(f"a service named {safe(event.name)!r} was requested while one runs")
         service = self.factory.getService(self, event.name)
         if service is None:

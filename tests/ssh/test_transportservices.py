@@ -17,6 +17,7 @@ from conchlite.error import (
     UnexpectedMessage,
     UnknownService,
 )
+from conchlite.limits import MAXIMUM_SERVICE_REQUESTS
 from conchlite.ssh import transport
 from conchlite.ssh.common import NS
 from conchlite.ssh.factory import SSHFactory
@@ -96,15 +97,39 @@ class ServiceTests(SynchronousTestCase):
         time to log in, by requesting the authentication again; and who is
         logged in is not replaced by somebody else.
         """
+        for name, loggedIn in ((b"ssh-userauth", True), (b"ssh-connection", False)):
+            client = Client()
+            client.requested = RecordingService()
+            link = Link(client).secure()
+            link.server.isAuthenticated = loggedIn
+            client.sendPacket(transport.MSG_SERVICE_REQUEST, NS(name))
+            link.flush()
+            self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
+            self.assertEqual([(2, b"unexpected message")], client.errors)
+            [service] = link.factory.started
+            self.assertEqual(["started", "stopped"], service.calls)
+
+    def test_requestedAgain(self) -> None:
+        """
+        Row 63: Paramiko asks for the service of the login before each method,
+        and is told that it is there: it is the one that was, with all that it
+        has counted. There is an end to that.
+        """
         client = Client()
         client.requested = RecordingService()
         link = Link(client).secure()
-        client.sendPacket(transport.MSG_SERVICE_REQUEST, NS("ssh-userauth"))
+        for _ in range(MAXIMUM_SERVICE_REQUESTS - 1):
+            again = RecordingService()
+            client.requestService(again)
+            link.flush()
+            self.assertEqual(["started"], again.calls)
+            self.assertIsNone(link.server.closeReason)
+        [service] = link.factory.started
+        self.assertEqual(["started"], service.calls)
+        self.assertIs(service, link.server.service)
+        client.requestService(RecordingService())
         link.flush()
         self.assertIsInstance(link.server.closeReason.value, UnexpectedMessage)
-        self.assertEqual([(2, b"unexpected message")], client.errors)
-        [service] = link.factory.started
-        self.assertEqual(["started", "stopped"], service.calls)
 
     def test_replaced(self) -> None:
         client = Client()
