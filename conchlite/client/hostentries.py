@@ -293,7 +293,7 @@ def parseLine(line: bytes) -> Entry:
     @param line: a line of a known hosts file.
     @raise InvalidEntry: it cannot be read.
     """
-    hosts = line.lstrip(b" \t")
+    hosts = line.lstrip(b" \t\r\n")
     if hosts.startswith(b"@"):
         hosts = (*_BLANKS.split(hosts, maxsplit=1), b"")[1]
     return (HashedEntry if hosts.startswith(b"|") else PlainEntry).fromString(line)

@@ -87,6 +87,14 @@ class EntryTests(SynchronousTestCase):
         self.assertFalse(entry.matchesHost(b"example.org"))
         self.assertEqual(entry.toString(), OPENSSH_HASHED)
 
+    def test_lineBreakInFront(self) -> None:
+        """
+        Found by fuzzing: what is in front of a hash does not make it a name.
+        """
+        for blank in (b" ", b"\t", b"\n", b"\r\n"):
+            self.assertEqual(parseLine(blank + OPENSSH_HASHED).toString(), OPENSSH_HASHED)
+            self.assertRaises(InvalidEntry, parseLine, blank + b"|x" + OPENSSH_HASHED)
+
     def test_markers(self) -> None:
         for marker in (REVOKED, CERT_AUTHORITY):
             text = line(marker + b" *", blob())
