@@ -88,7 +88,7 @@ class SSHPublicKeyChecker:
         trustedUserCAKeys: Iterable[Key] = (),
         authorizedPrincipals: Principals | None = None,
         revokedKeys: RevokedKeys | None = None,
-        seconds: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """
         @param keydb: where users' keys are.
@@ -99,13 +99,13 @@ class SSHPublicKeyChecker:
             one. It gets the user's name, and returns an iterable of names or
             L{AuthorizedPrincipal}, or a Deferred of one.
         @param revokedKeys: the keys that nobody logs in with any more.
-        @param seconds: the time, in seconds since 1970.
+        @param now: the time, in seconds since 1970.
         """
         self._keydb = keydb
         self._authorities = [AuthorizedKey(key) for key in trustedUserCAKeys]
         self._principals = authorizedPrincipals
         self._revoked = revokedKeys
-        self._seconds = seconds
+        self._now = now
 
     def requestAvatarId(self, credentials: SSHPrivateKey) -> Deferred[bytes | tuple[()]]:
         """
@@ -212,7 +212,7 @@ class SSHPublicKeyChecker:
         if permissions is None:
             return None
         try:
-            judgeUserCertificate(certificate, names, self._seconds(), address)
+            judgeUserCertificate(certificate, names, self._now(), address)
             return permissions.intersect(certificatePermissions(certificate))
         except (CertificateRejected, CommandsConflict) as error:
             reasons.append(str(error))
@@ -221,7 +221,7 @@ class SSHPublicKeyChecker:
     def _permitted(
         self, options: KeyOptions, address: str | None, source: str, reasons: list[str]
     ) -> Permissions | None:
-        why = options.why(address, self._seconds())
+        why = options.why(address, self._now())
         if why:
             reasons.append(f"{source or 'the key'} {why}")
             return None

@@ -91,6 +91,7 @@ class SSHAgentClient(AgentFrames):
         @param read: makes of the answer what the Deferred fires with; it may
             raise L{AgentError} where the agent refused, and L{PeerError} where
             this is no answer.
+        @raise UsageError: the request is larger than agents take.
         """
         if self._ending is not None or self.transport is None:
             return fail(self._ending or AgentError("there is no connection to the agent"))

@@ -12,9 +12,10 @@ from twisted.python.failure import Failure
 
 from conchlite.error import safe
 from conchlite.sansio.negotiation import NegotiatedAlgorithms
-from conchlite.sansio.phases import Phase
+from conchlite.sansio.phases import NEVER_HELD, Phase
 from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.address import SSHTransportAddress
+from conchlite.wire import numbers
 
 # Where a connection was when it ended; elsewhere it was in its first exchange.
 _ENDED_WHEN = {
@@ -208,6 +209,13 @@ class TransportFacts:
         if layer.phase in (Phase.VERSION, Phase.FIRST_KEXINIT, Phase.SECURED, Phase.LOGIN, Phase.OPEN):
             return self._KEY_EXCHANGE_REQUESTED
         return self._KEY_EXCHANGE_PROGRESSING
+
+    def _allowedKeyExchangeMessageType(self, messageType: int) -> bool:
+        """
+        Whether a message may be sent while keys are exchanged, RFC 4253 section
+        7.1. Another KEXINIT may not.
+        """
+        return messageType in NEVER_HELD and messageType != numbers.MSG_KEXINIT
 
     def isEncrypted(self, direction: Literal["out", "in", "both"] = "out") -> bool:
         """

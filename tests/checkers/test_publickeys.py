@@ -201,7 +201,7 @@ class Judged(SynchronousTestCase):
     def ask(self, key, *lines, username=b"user", **arguments):
         entries = [parseAuthorizedKey(line, f"line {number}") for number, line in enumerate(lines, 1)]
         db = InMemorySSHKeyDB({b"user": entries})
-        self.checker = SSHPublicKeyChecker(db, seconds=lambda: NOW, **arguments)
+        self.checker = SSHPublicKeyChecker(db, now=lambda: NOW, **arguments)
         asked = credentials(key, username=username)
         asked.login = Login(username, self.address)
         return self.checker.requestAvatarId(asked)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 #: computes of a longer one costs too much (CVE-2016-6515).
 MAXIMUM_PASSWORD_SIZE = 1024
 
+#: What C{getPassword} is asked for where the server wants a new password, before
+#: that: the old one.
+OLD_PASSWORD = b"Old Password: "
+
 
 class Step(Enum):
     """
@@ -86,7 +90,7 @@ class PasswordClient(ClientMethod):
     async def _change(self, prompt: bytes) -> bool:
         # A server might find fault with new passwords for ever.
         asked = self.record.requests < self.client.maximumRequests
-        old = await self._getPassword(b"Old Password: ") if asked else None
+        old = await self._getPassword(OLD_PASSWORD) if asked else None
         new = None if old is None else await self._getPassword(prompt)
         if old is None or new is None:
             # The password was right, so there is no sense in another one.
