@@ -75,8 +75,9 @@ def connectToAgent(reactor: Any, path: str | bytes | None = None) -> Deferred[SS
     def failed(failure: Failure) -> Failure:
         if failure.check(CancelledError):
             return failure
-        error = AgentError(f"no agent at {where}: {safe(failure.getErrorMessage())}")
-        return Failure(error)
+        from conchlite.client.connecting import connectText
+
+        return Failure(AgentError(f"no agent at {where}: {connectText(failure)}"))
 
     endpoint = UNIXClientEndpoint(reactor, os.fsdecode(path), timeout=CONNECT_SECONDS)
     connecting: Deferred[SSHAgentClient] = connectProtocol(endpoint, SSHAgentClient())

@@ -222,7 +222,7 @@ class Connecting:
     def _notConnected(self, failure: Failure) -> None:
         self._endpointConnecting = None
         self._isLost = True
-        error = CannotConnect(f"cannot connect to {self._where()}: {_connectText(failure)}", failure)
+        error = CannotConnect(f"cannot connect to {self._where()}: {connectText(failure)}", failure)
         self._fail(Failure(error))
 
     def _where(self) -> str:
@@ -325,7 +325,10 @@ class Connecting:
             result.errback(failure)
 
 
-def _connectText(failure: Failure) -> str:
+def connectText(failure: Failure) -> str:
+    """
+    Why there is no connection, in few words.
+    """
     error = failure.value
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"

@@ -66,4 +66,4 @@ class ConnectTests(SynchronousTestCase):
         factory = self.reactor.unixClients[0][1]
         factory.clientConnectionFailed(None, Failure(ConnectError(2, "no such file")))
         error = self.failureResultOf(connecting, AgentError).value
-        self.assertIn("/run/agent\\x1b", str(error))
+        self.assertEqual("no agent at /run/agent\\x1b: No such file or directory", str(error))
