@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
-from conchlite.client.hostentries import hostPattern
+from conchlite.client.hostentries import REVOKED, hostPattern
 from conchlite.client.hostkeys import (
     Known,
     KnownHosts,
@@ -120,7 +120,9 @@ class Policy:
 
     def learn(self, key: ServerKey) -> None:
         """
-        Add a key to the first file, for good.
+        Add a key to the first file, for good: for the name, and for the
+        address if nothing is known of that. A name that somebody makes up for
+        the address of another server gives that no key.
 
         @raise UsageError: there is no file.
         @raise ConchError: it cannot be read.
@@ -130,11 +132,18 @@ class Policy:
             raise UsageError("there is no known hosts file to add a host key to")
         file = self.records.files[0]
         names = [key.name]
-        if key.address is not None:
+        if key.address is not None and not self._knows(key.address, key.port):
             names.append(hostPattern(key.address, key.port))
         for name in dict.fromkeys(names):
             file.addHostKey(name, key.blob)
         file.save()
+
+    def _knows(self, address: str, port: int) -> bool:
+        return any(
+            line.entry.marker != REVOKED
+            for name in {hostPattern(address, port), hostPattern(address)}
+            for line in self.records.lines(name)
+        )
 
     def order(self, host: str, port: int, algorithms: Sequence[bytes]) -> list[bytes]:
         """
@@ -206,6 +215,8 @@ class AcceptNew(Policy):
         """
         if known.others or known.why:
             raise self.records.unknown(key, known)
+        if key.address is not None and not key.alias:
+            self.records.refuseRevoked(serverKey(key.address, key.port, key.blob))
         self.learn(key)
         return None
 

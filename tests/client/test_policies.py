@@ -245,6 +245,29 @@ class AcceptNewTests(PolicyTestCase):
         self.write(line(b"host", RSA.blob()))
         self.assertIs(self.verdict(AcceptNew(self.path)), HostKeyUnknown)
 
+    def test_knownAddress(self) -> None:
+        """
+        Row 91: whoever gives an address a new name gives it no new key: what
+        the address is known with stays all that it is known with.
+        """
+        for known in (OTHER, RSA):
+            self.write(line(b"192.0.2.1", known.blob()))
+            self.assertIs(self.verdict(AcceptNew(self.path)), True)
+            self.assertIs(self.verdict(Strict(self.path)), True)
+            entries = KnownHostsFile.fromPath(self.path).entriesFor(b"192.0.2.1")
+            self.assertEqual([entry.blob for _, entry in entries], [known.blob()])
+        # Nor does a person, who was asked about another type of key.
+        self.write(line(b"192.0.2.1", RSA.blob()))
+        self.assertIs(self.verdict(Ask(FakeUI(True), self.path)), True)
+        self.assertIs(self.verdict(Strict(self.path), host="192.0.2.1"), HostKeyUnknown)
+
+    def test_revokedAddress(self) -> None:
+        """
+        Row 79: a key that is revoked for the address is no new host's.
+        """
+        self.write(b"@revoked " + line(b"192.0.2.1", KEY.blob()))
+        self.assertIs(self.verdict(AcceptNew(self.path)), HostKeyRejected)
+
     def test_nowhere(self) -> None:
         self.assertRaises(UsageError, AcceptNew(()).verify, "host", 22, KEY.blob())
 
