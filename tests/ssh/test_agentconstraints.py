@@ -419,3 +419,27 @@ class CertificateTests(BindingTestCase):
             self.assertEqual(self.bind(binding), [True])
             data = login(self.key, b"session", hostKey=host.blob())
             self.assertEqual(self.signs(data), succeeds, principals)
+
+    def test_otherAuthority(self):
+        """
+        Row 85: an authority speaks for a host that a destination has it for,
+        and for no other; and its key is not the host's, nor a host's key an
+        authority.
+        """
+        now = int(time.time())
+        host = certified(
+            FIRST.key, kind=HOST, principals=[b"first"], validAfter=now - 60, validBefore=now + 60
+        )
+        certificate, plain, authority = host.blob(), FIRST.key.public().blob(), CA.public().blob()
+        for shown, key, isCA, succeeds in (
+            (certificate, authority, True, True),
+            (certificate, SECOND.key.public().blob(), True, False),
+            (certificate, authority, False, False),
+            (plain, plain, False, True),
+            (plain, plain, True, False),
+        ):
+            self.restrict(to((ORIGIN, Hop(b"", b"first", (HopKey(key, isCA),)))))
+            self.ends = Ends(self.ring)
+            binding = agent.SessionBind(shown, b"session", FIRST.key.sign(b"session"), False)
+            self.assertEqual(self.bind(binding), [True])
+            self.assertEqual(self.signs(login(self.key, b"session", hostKey=shown)), succeeds, (key, isCA))
