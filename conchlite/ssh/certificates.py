@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Required, TypedDict, cast
+from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict, cast
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import RandomBytes
@@ -69,7 +69,7 @@ _KINDS = {USER: "a user", HOST: "a host"}
 
 def judgeUserCertificate(
     certificate: Certificate,
-    principals: Collection[bytes],
+    principals: Collection[Text],
     now: float,
     address: str | None = None,
     signatures: Collection[bytes] = CA_SIGNATURES,
@@ -94,10 +94,11 @@ def judgeUserCertificate(
     @raise CertificateRejected: he may not; the text says why.
     """
     _judge(certificate, USER, now, signatures, minimumRSABits)
+    names = set(map(asBytes, principals))
     # A name that is empty is nobody's.
-    if not (set(certificate.principals) & set(principals)) - {b""}:
+    if not (set(certificate.principals) & names) - {b""}:
         raise CertificateRejected(
-            f"the certificate is for {_shown(certificate.principals)}, not for {_shown(principals)}"
+            f"the certificate is for {_shown(certificate.principals)}, not for {_shown(names)}"
         )
     for name in certificate.criticalOptions:
         if name not in UNDERSTOOD:
@@ -197,6 +198,10 @@ def isFrom(address: str | None, allowed: bytes) -> bool:
     return any(found in network or (mapped is not None and mapped in network) for network in networks)
 
 
+#: Names of options, and their values.
+Options: TypeAlias = Mapping[bytes, bytes] | Mapping[str, str]
+
+
 class CertificateTerms(TypedDict, total=False):
     """
     What L{signCertificate} takes beside the keys.
@@ -205,11 +210,11 @@ class CertificateTerms(TypedDict, total=False):
     kind: Required[int]
     keyID: Required[Text]
     principals: Required[Iterable[Text]]
-    validBefore: Required[int]
-    validAfter: int
+    validBefore: Required[float]
+    validAfter: float
     serial: int
-    criticalOptions: Mapping[bytes, bytes] | None
-    extensions: Mapping[bytes, bytes] | None
+    criticalOptions: Options | None
+    extensions: Options | None
     signatureType: bytes | str | None
     randomBytes: RandomBytes
 
@@ -221,11 +226,11 @@ def signCertificate(
     kind: int,
     keyID: Text,
     principals: Iterable[Text],
-    validBefore: int,
-    validAfter: int = 0,
+    validBefore: float,
+    validAfter: float = 0,
     serial: int = 0,
-    criticalOptions: Mapping[bytes, bytes] | None = None,
-    extensions: Mapping[bytes, bytes] | None = None,
+    criticalOptions: Options | None = None,
+    extensions: Options | None = None,
     signatureType: bytes | str | None = None,
     randomBytes: RandomBytes = os.urandom,
 ) -> Key:
@@ -237,8 +242,8 @@ def signCertificate(
     @param kind: L{USER} or L{HOST}.
     @param keyID: a name for the certificate, which servers log.
     @param principals: the users, or the hosts, that it is for.
-    @param validBefore: from when on it is not good any more, in seconds since
-        1970; L{FOREVER} for never.
+    @param validBefore: from when on it is not good any more, in whole seconds
+        since 1970; L{FOREVER} for never.
     @param validAfter: from when on it is good, likewise.
     @param serial: a number to revoke it by.
     @param criticalOptions: C{force-command}, C{source-address} and
@@ -255,6 +260,7 @@ def signCertificate(
     @raise BadSignatureAlgorithmError: it makes no such signatures.
     """
     names = _checkedPrincipals(principals)
+    validAfter, validBefore = int(validAfter), int(validBefore)
     if kind not in _KINDS:
         raise UsageError(f"a certificate is for a USER or a HOST, not {kind!r}")
     if not 0 <= serial <= FOREVER:
@@ -275,8 +281,8 @@ def signCertificate(
         Principals(names).pack(),
         validAfter,
         validBefore,
-        packOptions(criticalOptions or {}),
-        packOptions(extensions),
+        packOptions(_asBytes(criticalOptions or {})),
+        packOptions(_asBytes(extensions)),
         b"",
         caKey.blob(),
         b"",
@@ -290,6 +296,10 @@ def signCertificate(
     except MalformedMessage as malformed:
         raise UsageError(f"no certificate can say this: {malformed}") from None
     return plain.withCertificate(made)
+
+
+def _asBytes(options: Options) -> dict[bytes, bytes]:
+    return {asBytes(name): asBytes(value) for name, value in options.items()}
 
 
 def _checkedPrincipals(principals: Iterable[Text]) -> tuple[bytes, ...]:

@@ -102,6 +102,13 @@ class PrincipalTests(JudgeTestCase):
         self.assertUser(certificate, [b"bob"], NOW)
         self.assertUser(certificate, [b"carol", b"bob"], NOW)
 
+    def test_textForNames(self) -> None:
+        """
+        Names may be text here as everywhere.
+        """
+        self.assertUser(userCertificate(b"alice", "josé".encode()), ["josé"], NOW)
+        self.assertNoUser("for alice, not for carol", userCertificate(b"alice"), ["carol"], NOW)
+
     def test_nobody(self) -> None:
         """
         Row 76: a certificate that names nobody is for nobody, user or host.
@@ -416,6 +423,20 @@ class SignCertificateTests(SynchronousTestCase):
         self.assertEqual(({}, {}), (host.extensions, host.criticalOptions))
         # A nonce is what makes two of one key differ.
         self.assertNotEqual(user, CA.signCertificate(KEY, kind=USER, **wanted).certificate)
+
+    def test_asPythonHasThem(self) -> None:
+        """
+        C{time.time()} is a time, and options may be text.
+        """
+        made = certified(
+            validAfter=NOW + 0.5,
+            validBefore=NOW + 60.5,
+            criticalOptions={"force-command": "ls"},
+            extensions={"permit-pty": ""},
+        ).certificate
+        self.assertEqual((NOW, NOW + 60), (made.validAfter, made.validBefore))
+        self.assertEqual({b"force-command": b"ls"}, dict(made.criticalOptions))
+        self.assertEqual({b"permit-pty": b""}, dict(made.extensions))
 
     def test_refused(self) -> None:
         for changes in (
