@@ -8,9 +8,9 @@ passphrase of a key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -18,17 +18,20 @@ from conchlite.client.identities import Identity
 from conchlite.client.terminal import Terminal
 from conchlite.error import AgentError, BadPassphrase, ConchError, NoAnswer, safe
 from conchlite.ssh.agentclient import SSHAgentClient
-from conchlite.ssh.common import Text
+from conchlite.ssh.authmethods.password import OLD_PASSWORD
+from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.threads import Run
 from conchlite.ssh.userauth import SSHUserAuthClient
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from conchlite.ssh.keys import Key
     from conchlite.ssh.userauthclient import Later
 
-#: What C{password} asks for where the server wants a new one, before that.
-OLD_PASSWORD = b"Old Password: "
+    #: Knows, or asks somebody for, the passphrase of the key in a file.
+    Passphrases: TypeAlias = Callable[[str], Later[Text | None] | Text | None]
 
 #: How often a passphrase is asked for.
 MAXIMUM_PASSPHRASES = 3
@@ -39,6 +42,8 @@ class IdentityUserAuth(SSHUserAuthClient):
     Offers identities, each once, and then perhaps a password, and answers to
     what else the server asks.
 
+    @ivar passphrase: is asked for the passphrase of a file, in the place of the
+        terminal, and gets its path; L{None} from it for that there is none.
     @ivar run: makes the calls that open a private key, which may take a
         second; at once, unless it is set to what uses a thread.
     """
@@ -67,6 +72,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         self._current: Identity | None = None
         self._terminal = terminal if terminal is not None and terminal.isThere() else None
         self._password = password
+        self.passphrase: Passphrases | None = None
         self.run: Run = maybeDeferred
 
     def getPublicKey(self) -> Deferred[Key | None]:
@@ -91,7 +97,7 @@ class IdentityUserAuth(SSHUserAuthClient):
     def _obstacle(self, identity: Identity) -> str:
         if not identity.canSign:
             return "is a public key, and no agent has its private half"
-        if identity.private is None and identity.agent is None and self._terminal is None:
+        if identity.private is None and identity.agent is None and not self._canAsk():
             return "is encrypted, and there is no terminal to ask for its passphrase"
         return ""
 
@@ -144,12 +150,25 @@ class IdentityUserAuth(SSHUserAuthClient):
             return private.withCertificate(offered)
         return private.plain() if private is not None else None
 
+    def _canAsk(self) -> bool:
+        return self._terminal is not None or self.passphrase is not None
+
+    async def _passphraseOf(self, identity: Identity) -> bytes:
+        if self.passphrase is not None:
+            ask: Callable[[str], Any] = self.passphrase
+            answer: Text | None = await maybeDeferred(ask, identity.path)
+            if answer is not None:
+                return asBytes(answer)
+        elif self._terminal is not None:
+            return await self._terminal.ask(f"Passphrase of {safe(identity.path, 1024)}: ")
+        raise NoAnswer("no passphrase was given")
+
     async def _unlock(self, identity: Identity) -> None:
-        if self._terminal is None:
+        if not self._canAsk():
             return
         try:
             for _ in range(MAXIMUM_PASSPHRASES):
-                passphrase = await self._terminal.ask(f"Passphrase of {safe(identity.path, 1024)}: ")
+                passphrase = await self._passphraseOf(identity)
                 try:
                     await self.run(identity.decrypt, passphrase)
                 except BadPassphrase:

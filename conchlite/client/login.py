@@ -19,19 +19,21 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 
 from conchlite.algorithms.catalogue import AlgorithmSet
-from conchlite.client.connecting import ClientConnection, Connecting
+from conchlite.client.connecting import ClientConnection, Connecting, connectText
 from conchlite.client.hostkeys import HostKeyPolicy, KnownHosts
 from conchlite.client.identities import Agent, Identity, agentIdentities, arrange
 from conchlite.client.identityauth import IdentityUserAuth
 from conchlite.client.knownhosts import UserInterface
 from conchlite.client.policies import Ask, Strict
-from conchlite.error import AgentError, CannotConnect, UsageError, safe
+from conchlite.error import AgentError, CannotConnect, UsageError
 from conchlite.ssh.agent import SSHAgentClient
 from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.threads import threadsOf
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from conchlite.client.identityauth import Passphrases
     from conchlite.ssh.keys import Key
     from conchlite.ssh.userauthclient import Later
 
@@ -78,6 +80,7 @@ class Login:
         agent: Agent | IStreamClientEndpoint | None = None,
         identities: Sequence[str] = (),
         identitiesOnly: bool = False,
+        passphrase: Passphrases | None = None,
         answers: Answers | None = None,
         loginTimeout: float = 0,
         requireAuthentication: bool = False,
@@ -101,9 +104,13 @@ class Login:
             that leads to one, which is asked anew for each connection. It
             signs with the keys that it has of C{identities}, and then its
             others are offered.
-        @param identities: paths of files with private keys, which are not
-            encrypted, or with the public keys of those that the agent has.
-            They come behind C{keys}.
+        @param identities: paths of files with private keys, or with the public
+            keys of those that the agent has. They come behind C{keys}.
+        @param passphrase: gets the path of one of C{identities} that is
+            encrypted, and returns its passphrase or a Deferred of it, L{None}
+            to go without that key. It is called when the key is needed, and
+            up to twice more if the passphrase is wrong. Without it such keys
+            are left out, but for those that the agent has.
         @param identitiesOnly: whether the agent's other keys are not offered.
         @param answers: answers the server's questions, as C{getGenericAnswers}
             of L{SSHUserAuthClient<conchlite.ssh.userauth.SSHUserAuthClient>}
@@ -132,6 +139,7 @@ class Login:
         self._agent: Agent | None = None if self._agentEndpoint is not None else cast("Agent | None", agent)
         self._paths = tuple(identities)
         self._identitiesOnly = identitiesOnly
+        self._passphrase = passphrase
         self._answers = answers
         self._loginTimeout = loginTimeout
         self._requireAuthentication = requireAuthentication
@@ -167,9 +175,9 @@ class Login:
             agent = await connectProtocol(self._agentEndpoint, SSHAgentClient())
         except CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001  what an endpoint fails with is its own affair
+        except Exception:  # noqa: BLE001  what an endpoint fails with is its own affair
             # No reason not to try what else there is.
-            notes.append(f"there is no agent: {safe(str(error))}")
+            notes.append(f"there is no agent: {connectText(Failure())}")
         try:
             return await self._logIn(agent, notes)
         finally:
@@ -193,6 +201,9 @@ class Login:
             userAuth = _UserAuth(self.username, self._host, connection, identities)
             userAuth.given = self._password
             userAuth.answers = self._answers
+            userAuth.passphrase = self._passphrase
+            # To open a key is meant to take time.
+            userAuth.run = threadsOf(self._reactor)
             userAuth.notes += notes
             userAuth.requireAuthentication = self._requireAuthentication
             userAuth.banner = self._bannerReceived

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
@@ -265,6 +265,57 @@ class IdentityUserAuthTests(IdentityTestCase):
             (note,) = auth.notes
             self.assertIn(said, note)
             self.assertIn(closed.path, note)
+
+    def test_passphrases(self) -> None:
+        """
+        A program may be asked in the place of a terminal: three times, with
+        the file's path, and it may take its time.
+        """
+        for answers, opened, asked in (
+            ([b"sesame"], True, 1),
+            (["sesame"], True, 1),
+            ([succeed(b"wrong"), succeed("sesame")], True, 2),
+            ([b"1", b"2", b"3", b"sesame"], False, 3),
+            ([None, b"sesame"], False, 1),
+            ([succeed(None), b"sesame"], False, 1),
+        ):
+            closed = Identity.fromFile(self.file(encrypted()))
+            terminal = FakeTerminal(b"sesame")
+            paths: list[str] = []
+            left = list(answers)
+            auth = self.userAuth(closed, terminal=terminal)
+            auth.passphrase = lambda path, paths=paths, left=left: (paths.append(path), left.pop(0))[1]
+            found = self.successResultOf(auth.getPublicKey())
+            self.assertEqual(found, KEY.public() if opened else None)
+            self.assertEqual(paths, [closed.path] * asked)
+            self.assertEqual(terminal.prompts, [])
+            self.assertEqual(len(auth.notes), 0 if opened else 1)
+            self.assertNotIn("sesame", "".join(auth.notes))
+
+    def test_passphraseIsAwaited(self) -> None:
+        """
+        Where the public key is known, a program is asked when the key has to
+        sign; who cancels that cancels the question.
+        """
+        path = self.file(encrypted())
+        FilePath(path + ".pub").setContent(PUBLIC)
+        cancelled: list[Deferred[bytes]] = []
+        asked: list[Deferred[bytes]] = []
+        for end in ("answer", "cancel"):
+            auth = self.userAuth(Identity.fromFile(path))
+            asking: Deferred[bytes] = Deferred(cancelled.append)
+            auth.passphrase = lambda path, asking=asking: (asked.append(asking), asking)[1]
+            self.assertEqual(self.successResultOf(auth.getPublicKey()), KEY.public())
+            self.assertNotIn(asking, asked)
+            private = auth.getPrivateKey()
+            self.assertNoResult(private)
+            if end == "answer":
+                asking.callback(b"sesame")
+                self.assertEqual(self.successResultOf(private), KEY)
+            else:
+                private.cancel()
+                self.failureResultOf(private, CancelledError)
+                self.assertEqual(cancelled, [asking])
 
     def test_noTerminal(self) -> None:
         """
