@@ -143,7 +143,8 @@ class _List:
             kind = reader.byte()
             section = Reader(reader.string(), "section of a key revocation list")
             if kind == _SIGNED_BY:
-                # Of who made the list; OpenSSH has given them up.
+                # Of who made the list, behind his key; OpenSSH has given them up.
+                reader.string()
                 continue
             if kind == _CERTIFICATES:
                 self._readCertificates(section)

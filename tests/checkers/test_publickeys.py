@@ -235,6 +235,15 @@ class LineTests(Judged):
         for self.address in ("198.51.100.1", None):
             self.assertIn("line 1 is not for logins from", self.refused(ed25519(1), line))
 
+    def test_fromOfAnAuthority(self):
+        """
+        So it is with the certificates of a line's authority.
+        """
+        shown = certificateOf(ed25519(1), ed25519(9))
+        line = lineFor(ed25519(9), b'cert-authority,from="198.51.100.1"')
+        self.assertIn("line 1 is not for logins from", self.refused(shown, line))
+        self.granted(shown, line, lineFor(ed25519(9), b"cert-authority"))
+
     def test_expired(self):
         self.granted(ed25519(1), lineFor(ed25519(1), b'expiry-time="20231114221320Z"'))
         why = self.refused(ed25519(1), lineFor(ed25519(1), b'expiry-time="20231114221319Z"'))
@@ -333,6 +342,16 @@ class CertificateTests(Judged):
         ):
             self.refused(certificateOf(ed25519(1), ed25519(9), **fields), line)
         self.refused(certificateOf(ed25519(1), ed25519(8)), line)
+
+    def test_reason(self):
+        """
+        The log has what is wrong, and nothing besides.
+        """
+        trusted = {"trustedUserCAKeys": [ed25519(9)]}
+        old = certificateOf(ed25519(1), ed25519(9), validBefore=NOW)
+        self.assertEqual("the certificate has expired", self.refused(old, **trusted))
+        other = certificateOf(ed25519(1), ed25519(9), principals=["other"])
+        self.assertEqual("the certificate is for somebody else", self.refused(other, **trusted))
 
     def test_principals(self):
         """

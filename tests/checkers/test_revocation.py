@@ -4,6 +4,7 @@ Tests for L{conchlite.checkers.revocation}.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from hypothesis import given
@@ -69,6 +70,24 @@ class RevokedKeysTests(SynchronousTestCase):
             self.assertTrue(self.revokes(revoked, certified(2, authority=1)))
             self.assertFalse(self.revokes(revoked, ed25519(2).public()))
             self.assertFalse(self.revokes(revoked, certified(2)))
+
+    def test_hashes(self):
+        """
+        Row 79: a list may have keys, or hashes of them, each in a section of
+        its own; who has signed the list is no key of it.
+        """
+        blob = ed25519(1).public().blob()
+        signature = b"\x04" + packString(blob) + packString(b"signature")
+        for section in (
+            (2, packString(blob)),
+            (3, packString(hashlib.sha1(blob).digest())),
+            (5, packString(hashlib.sha256(blob).digest())),
+        ):
+            revoked = self.file(krl((3, b""), section) + signature)
+            self.assertTrue(self.revokes(revoked, ed25519(1).public()))
+            self.assertTrue(self.revokes(revoked, certified(2, authority=1)))
+            self.assertFalse(self.revokes(revoked, ed25519(2).public()))
+        self.assertFalse(self.revokes(self.file(krl() + signature), ed25519(1).public()))
 
     def test_unreadable(self):
         """

@@ -122,6 +122,16 @@ class PermissionsTests(SynchronousTestCase):
         self.assertFalse(Permissions(permitOpen=frozenset()).mayOpen(opens, b""))
         self.assertFalse(Permissions(permitListen=frozenset()).mayRequest(listens, b""))
 
+    def test_asked(self):
+        """
+        Row 103: whoever asks about an address hears of all that is denied.
+        """
+        for permissions in (PLAIN, Permissions(permitOpen=frozenset(), permitListen=frozenset())):
+            self.assertFalse(permissions.mayConnect(b"host", 80))
+            self.assertFalse(permissions.mayListen(b"host", 80))
+        self.assertTrue(Permissions().mayConnect(b"host", 80) and Permissions().mayListen(b"host", 80))
+        self.assertTrue(Permissions(command=b"date").mayRequest(b"keepalive@openssh.com", b""))
+
     def test_tunnels(self):
         """
         Row 104: nobody opens a tunnel, whatever else he may.
