@@ -15,7 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 
 from conchlite.algorithms.keyfiles.openssh import publicBlob
 from conchlite.error import AgentError, BadKeyError, ConchError, EncryptedKeyError, ExposedKeyFile, safe
+from conchlite.files import readRegularFile
 from conchlite.ssh.fingerprints import fingerprint
+from conchlite.ssh.keystorage import MAXIMUM_FILE_SIZE
 from conchlite.wire.agent import RSA_SHA2_256, RSA_SHA2_512
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Identity:
         except (OSError, BadKeyError, EncryptedKeyError):
             pass
         try:
-            return Key.fromString(publicBlob(Path(self.path).read_bytes()), "blob")
+            return Key.fromString(publicBlob(readRegularFile(self.path, MAXIMUM_FILE_SIZE)), "blob")
         except (OSError, BadKeyError):
             # It only saves a question, if the server does not want the key, or
             # the agent has it. What is signed, is signed by the private key.

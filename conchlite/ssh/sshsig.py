@@ -9,12 +9,11 @@ sign is another question: L{conchlite.ssh.allowedsigners}.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 from typing import IO, TYPE_CHECKING
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.keyfiles import decodeBase64
+from conchlite.algorithms.keyfiles import armor, unarmor
 from conchlite.algorithms.publickeys.signatures import MINIMUM_RSA_BITS
 from conchlite.error import BadKeyError, BadSignature, MalformedMessage, UsageError, safe
 from conchlite.wire.publickeys import FileSignature, SignedFile
@@ -27,7 +26,6 @@ _BEGIN = b"-----BEGIN SSH SIGNATURE-----"
 _END = b"-----END SSH SIGNATURE-----"
 _MAGIC = b"SSHSIG"
 _VERSION = 1
-_WIDTH = 70
 
 # The document allows these, and of RSA no SHA-1.
 _HASHES = ("sha512", "sha256")
@@ -68,9 +66,7 @@ def armored(blob: bytes, namespace: bytes | str, signature: bytes, hash: str = "
     @raise UsageError: there is no namespace.
     """
     packed = FileSignature(_VERSION, blob, _named(namespace), b"", hash.encode("ascii"), signature).pack()
-    text = binascii.b2a_base64(_MAGIC + packed, newline=False)
-    lines = [text[i : i + _WIDTH] for i in range(0, len(text), _WIDTH)]
-    return b"\n".join([_BEGIN, *lines, _END, b""])
+    return armor(_BEGIN, _MAGIC + packed, _END)
 
 
 def sign(key: Key, data: bytes | IO[bytes], namespace: bytes | str, hash: str = "sha512") -> bytes:
@@ -149,11 +145,8 @@ def _named(namespace: bytes | str) -> bytes:
 
 def _read(signature: bytes | str) -> FileSignature:
     text = signature.encode("utf-8", "replace") if isinstance(signature, str) else signature
-    text = text.strip()
-    if not (text.startswith(_BEGIN) and text.endswith(_END)):
-        raise BadSignature("no signature in the form of ssh-keygen")
     try:
-        content = decodeBase64(text[len(_BEGIN) : -len(_END)], "signature")
+        content = unarmor(_BEGIN, text, _END, "signature")
         if not content.startswith(_MAGIC):
             raise BadSignature("no signature in the form of ssh-keygen")
         parsed = FileSignature.unpack(content[len(_MAGIC) :])

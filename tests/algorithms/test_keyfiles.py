@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.base import Effort
-from conchlite.algorithms.keyfiles import blobs, openssh
+from conchlite.algorithms.keyfiles import armor, blobs, openssh, unarmor
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPrivateKey, packPublicKey
@@ -241,6 +241,9 @@ class PublicLineTests(KeyFileTestCase):
         self.assertUnencrypted(openssh.PUBLIC, keyText("rsa.pub"), privateKey("rsa").public_key())
 
 
+LINES = (b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----")
+
+
 def envelope(
     cipher: bytes = b"none",
     kdf: bytes = b"none",
@@ -270,7 +273,7 @@ def envelope(
         packString(section),
         tail,
     ]
-    return openssh._armoured(b"".join(parts))
+    return armor(LINES[0], b"".join(parts), LINES[1])
 
 
 class OpenSSHPrivateTests(KeyFileTestCase):
@@ -425,10 +428,11 @@ class OpenSSHPrivateTests(KeyFileTestCase):
         """
         The armour being whole, its content is cut at every byte.
         """
-        content = openssh._MAGIC + openssh._unarmoured(keyText("ecdsa256.openssh"))
-        self.assertTrue(openssh.PRIVATE.load(openssh._armoured(content), None))
+        begin, end = LINES
+        content = unarmor(begin, keyText("ecdsa256.openssh"), end, "key")
+        self.assertTrue(openssh.PRIVATE.load(armor(begin, content, end), None))
         for i in range(len(content)):
-            self.assertRaises(BadKeyError, openssh.PRIVATE.load, openssh._armoured(content[:i]), None)
+            self.assertRaises(BadKeyError, openssh.PRIVATE.load, armor(begin, content[:i], end), None)
 
 
 class BlobTests(KeyFileTestCase):

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from conchlite.algorithms import catalogue
-from conchlite.error import BadKeyError, DamagedKey, MalformedMessage, safe
+from conchlite.error import BadKeyError, DamagedKey, MalformedMessage, UsageError, safe
 from conchlite.wire.types import Reader
+
+# Of a line of base64.
+_WIDTH = 70
 
 
 def decodeBase64(text: bytes, what: str) -> bytes:
@@ -28,6 +31,33 @@ def decodeBase64(text: bytes, what: str) -> bytes:
     if binascii.b2a_base64(data, newline=False) != compact:
         raise DamagedKey(f"{what}: bad base64")
     return data
+
+
+def encodeLines(data: bytes) -> list[bytes]:
+    """
+    Base64 in lines, as long as those of ssh-keygen.
+    """
+    text = binascii.b2a_base64(data, newline=False)
+    return [text[i : i + _WIDTH] for i in range(0, len(text), _WIDTH)]
+
+
+def armor(begin: bytes, data: bytes, end: bytes) -> bytes:
+    """
+    Base64 in lines, between two that say what it is.
+    """
+    return b"\n".join([begin, *encodeLines(data), end, b""])
+
+
+def unarmor(begin: bytes, text: bytes, end: bytes, what: str) -> bytes:
+    """
+    What stands between the two lines.
+
+    @raise DamagedKey: one of them is not there, or it is no base64.
+    """
+    text = text.strip()
+    if not (text.startswith(begin) and text.endswith(end)):
+        raise DamagedKey(f"{what}: it does not begin and end with the format's own lines")
+    return decodeBase64(text[len(begin) : -len(end)], what)
 
 
 @contextmanager
@@ -51,6 +81,17 @@ def refusePassphrase(passphrase: bytes | None) -> None:
     """
     if passphrase:
         raise BadKeyError("a passphrase is given, and the key is not encrypted")
+
+
+def checkComment(comment: bytes) -> None:
+    """
+    Look at a comment that is to be written: a line break would begin another
+    line, which may be another entry of C{authorized_keys}.
+
+    @raise UsageError: it has a control character.
+    """
+    if any(byte < 0x20 for byte in comment):
+        raise UsageError("a comment with a control character")
 
 
 def checkKnown(blob: bytes, what: str) -> None:

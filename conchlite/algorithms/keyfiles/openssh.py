@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
-from conchlite.algorithms.keyfiles import checkKnown, decodeBase64, reading, refusePassphrase
+from conchlite.algorithms.keyfiles import (
+    armor,
+    checkComment,
+    checkKnown,
+    decodeBase64,
+    reading,
+    refusePassphrase,
+    unarmor,
+)
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt, encrypt
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
@@ -95,9 +103,7 @@ class PublicLine:
     def dump(self, key: Any, comment: bytes, passphrase: bytes | None) -> bytes:
         if passphrase:
             raise UsageError("a public key is not encrypted")
-        # A line break would begin another entry of authorized_keys.
-        if any(byte < 0x20 for byte in comment):
-            raise UsageError("a comment with a control character")
+        checkComment(comment)
         blob = packPublicKey(key)
         encoded = binascii.b2a_base64(blob, newline=False)
         return b" ".join([keyTypeOf(key).name, encoded, comment]).strip()
@@ -148,7 +154,6 @@ class _PrivateSection(Structure):
 _MAGIC = b"openssh-key-v1\0"
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 _END = b"-----END OPENSSH PRIVATE KEY-----"
-_WIDTH = 70
 _WHAT = "OpenSSH private key"
 
 
@@ -172,7 +177,7 @@ class PrivateKeyFile:
 
     def load(self, data: bytes, passphrase: bytes | None, effort: Effort = USUAL_EFFORT) -> LoadedKey:
         with reading(_WHAT):
-            envelope = _Envelope.unpack(_unarmoured(data))
+            envelope = _Envelope.unpack(_content(data))
             if envelope.count != 1:
                 raise BadKeyError(f"{_WHAT}: {envelope.count} keys where one belongs")
             section = _PrivateSection.unpack(_opened(envelope, passphrase, effort))
@@ -210,7 +215,7 @@ class PrivateKeyFile:
             # Without a cipher the block size counts as 8.
             section += _padding(-len(section) % 8)
             envelope = _Envelope(b"none", b"none", b"", 1, publicKey, section, b"")
-        return _armoured(_MAGIC + envelope.pack())
+        return armor(_BEGIN, _MAGIC + envelope.pack(), _END)
 
 
 def publicBlob(data: bytes) -> bytes:
@@ -221,7 +226,7 @@ def publicBlob(data: bytes) -> bytes:
     @raise BadKeyError: the file is none of this format, or damaged.
     """
     with reading(_WHAT):
-        return _Envelope.unpack(_unarmoured(data)).publicKey
+        return _Envelope.unpack(_content(data)).publicKey
 
 
 def _padding(size: int) -> bytes:
@@ -231,20 +236,11 @@ def _padding(size: int) -> bytes:
     return bytes(i & 0xFF for i in range(1, size + 1))
 
 
-def _unarmoured(data: bytes) -> bytes:
-    text = data.strip()
-    if not (text.startswith(_BEGIN) and text.endswith(_END)):
-        raise DamagedKey(f"{_WHAT}: it does not begin and end with the format's own lines")
-    content = decodeBase64(text[len(_BEGIN) : -len(_END)], _WHAT)
+def _content(data: bytes) -> bytes:
+    content = unarmor(_BEGIN, data, _END, _WHAT)
     if not content.startswith(_MAGIC):
         raise BadKeyError(f"{_WHAT}: not of version 1")
     return content[len(_MAGIC) :]
-
-
-def _armoured(content: bytes) -> bytes:
-    text = binascii.b2a_base64(content, newline=False)
-    lines = [text[i : i + _WIDTH] for i in range(0, len(text), _WIDTH)]
-    return b"\n".join([_BEGIN, *lines, _END, b""])
 
 
 def _opened(envelope: _Envelope, passphrase: bytes | None, effort: Effort) -> bytes:

@@ -5,12 +5,18 @@ C{ssh-keygen -e} write.
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import Any
 
 from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
-from conchlite.algorithms.keyfiles import checkKnown, decodeBase64, reading, refusePassphrase
+from conchlite.algorithms.keyfiles import (
+    checkComment,
+    checkKnown,
+    decodeBase64,
+    encodeLines,
+    reading,
+    refusePassphrase,
+)
 from conchlite.algorithms.publickeys.signatures import packPublicKey, readPublicKey
 from conchlite.error import DamagedKey, UsageError
 
@@ -21,9 +27,6 @@ _END = b"---- END SSH2 PUBLIC KEY ----"
 # Section 3.1: a line has at most 72 bytes, and a value at most 1024.
 _WIDTH = 72
 _MAXIMUM_VALUE = 1024
-
-# ssh-keygen's lines of base64 are two bytes shorter.
-_BASE64_WIDTH = 70
 
 
 class RFC4716File:
@@ -53,9 +56,7 @@ class RFC4716File:
         lines = [_BEGIN]
         if comment:
             lines += _folded(b"Comment: " + _quoted(comment))
-        encoded = binascii.b2a_base64(packPublicKey(key), newline=False)
-        lines += [encoded[i : i + _BASE64_WIDTH] for i in range(0, len(encoded), _BASE64_WIDTH)]
-        return b"\n".join([*lines, _END, b""])
+        return b"\n".join([*lines, *encodeLines(packPublicKey(key)), _END, b""])
 
 
 def _headers(lines: list[bytes]) -> tuple[dict[bytes, bytes], list[bytes]]:
@@ -86,8 +87,7 @@ def _unquoted(value: bytes) -> bytes:
 
 
 def _quoted(comment: bytes) -> bytes:
-    if any(byte < 0x20 for byte in comment):
-        raise UsageError("a comment with a control character")
+    checkComment(comment)
     quoted = b'"' + re.sub(rb'(["\\])', rb"\\\1", comment) + b'"'
     if len(quoted) > _MAXIMUM_VALUE:
         raise UsageError(f"{_WHAT}: a comment of more than {_MAXIMUM_VALUE} bytes")
