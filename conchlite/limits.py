@@ -171,8 +171,7 @@ MAXIMUM_AGENT_BINDINGS = 16
 #: The most rounds of bcrypt that a key file may ask for: some seconds.
 MAXIMUM_BCRYPT_ROUNDS = 1024
 
-#: The most iterations of PBKDF2: a second, in which, as cryptography does it,
-#: no other thread runs either.
+#: The most iterations of PBKDF2: a second or two.
 MAXIMUM_PBKDF2_ITERATIONS = 2_000_000
 
 #: The most work (N * r * p) of scrypt: some seconds, and 256 MiB.

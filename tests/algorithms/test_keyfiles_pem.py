@@ -5,6 +5,7 @@ Private keys in PEM, as ssh-keygen and openssl wrote them.
 from __future__ import annotations
 
 import binascii
+import hashlib
 import time
 from unittest import mock
 
@@ -150,6 +151,54 @@ class PEMTests(KeyFileTestCase):
         ]:
             error = self.assertRaises(BadKeyError, pem.TRADITIONAL.load, data.replace(line, bad), PASSPHRASE)
             self.assertRegex(str(error), "not supported|wrong length")
+
+    def test_othersRunMeanwhile(self):
+        """
+        The library holds all threads up while it works on a passphrase: it gets
+        the key in clear, but for what is encrypted in a way of the past.
+        """
+        for name, ours in [
+            ("ecdsa256.pkcs8-encrypted", True),
+            ("rsa.pkcs8-encrypted", True),
+            ("ecdsa256.pkcs8-scrypt", True),
+            ("ecdsa256.pkcs8-pbes1", False),
+        ]:
+            for passphrase in (PASSPHRASE, b"wrong"):
+                with mock.patch.object(pem, "_load", wraps=pem._load) as library:
+                    try:
+                        pem.PKCS8.load(keyText(name), passphrase)
+                    except BadPassphrase:
+                        self.assertEqual(passphrase, b"wrong")
+                given = [call.args[1] for call in library.call_args_list]
+                wanted = [None] if passphrase == PASSPHRASE else []
+                self.assertEqual(given, wanted if ours else [passphrase], name)
+
+    def test_oddDerivations(self):
+        """
+        Options that are odd, or refused, are left to the library.
+        """
+        salt, number, sha256 = (4, b"salt"), (2, b"\x10"), (0x30, bytes.fromhex("06082a864886f70d0209"))
+        derived = pem._derived(pem._PBKDF2, [salt, number, (2, b"\x20"), sha256], b"secret", 32)
+        self.assertEqual(derived, hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 16, 32))
+        bare = pem._derived(pem._PBKDF2, [salt, number], b"secret", 32)
+        self.assertEqual(bare, hashlib.pbkdf2_hmac("sha1", b"secret", b"salt", 16, 32))
+        for kdf, options in [
+            (pem._PBKDF2, []),
+            (pem._PBKDF2, [salt]),
+            (pem._PBKDF2, [number, salt]),
+            (pem._PBKDF2, [salt, number, (2, b"\x10")]),
+            (pem._PBKDF2, [salt, number, number, number]),
+            (pem._PBKDF2, [salt, (2, b"\0")]),
+            (pem._PBKDF2, [salt, (2, b"\xff")]),
+            (pem._PBKDF2, [salt, number, (0x30, b"")]),
+            (pem._PBKDF2, [salt, number, (0x30, b"\x06\x01\x01")]),
+            (pem._SCRYPT, [salt, number, number]),
+            (pem._SCRYPT, [salt, (2, b"\x11"), number, number]),
+            (pem._SCRYPT, [salt, number, number, (2, b"\0")]),
+            (pem._SCRYPT, [salt, number, number, (2, b"\xff")]),
+            (b"other", [salt, number]),
+        ]:
+            self.assertIsNone(pem._derived(kdf, list(options), b"secret", 32), options)
 
     def test_workIsBoundedBeforeItIsDone(self):
         """

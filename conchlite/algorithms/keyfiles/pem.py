@@ -34,6 +34,23 @@ _DEK_CIPHERS = {
 
 _SCRYPT = bytes.fromhex("2b06010401da47040b")  # 1.3.6.1.4.1.11591.4.11, RFC 7914
 
+# RFC 8018, and what its parameters may name; the rest the library knows.
+_PBES2 = bytes.fromhex("2a864886f70d01050d")
+_PBKDF2 = bytes.fromhex("2a864886f70d01050c")
+_PRFS = {
+    bytes.fromhex("2a864886f70d0207"): "sha1",
+    bytes.fromhex("2a864886f70d0208"): "sha224",
+    bytes.fromhex("2a864886f70d0209"): "sha256",
+    bytes.fromhex("2a864886f70d020a"): "sha384",
+    bytes.fromhex("2a864886f70d020b"): "sha512",
+}
+_PBES2_CIPHERS = {
+    bytes.fromhex("608648016503040102"): b"aes128-cbc",
+    bytes.fromhex("608648016503040116"): b"aes192-cbc",
+    bytes.fromhex("60864801650304012a"): b"aes256-cbc",
+    bytes.fromhex("2a864886f70d0307"): b"3des-cbc",
+}
+
 # An AlgorithmIdentifier is smaller by far: it is looked through element by
 # element, copying what is inside each.
 _MAXIMUM_ALGORITHM_SIZE = 1024
@@ -76,12 +93,14 @@ class PEMFile:
         checkWhole(der, _WHAT)
         if encrypted and not passphrase:
             raise EncryptedKeyError(f"{_WHAT}: it is encrypted, and no passphrase is given")
-        if not encrypted or self._traditional:
-            numbers = _dsaNumbers(der)
-            if numbers is not None:
-                with reading(_WHAT):
-                    return LoadedKey(DSA.fromPrivateNumbers(*numbers))
-        key = _load(der, None if self._traditional else passphrase or None)
+        remaining = None if self._traditional else passphrase
+        if remaining and (opened := _opened(der, remaining)) is not None:
+            der, remaining = opened, None
+        numbers = None if remaining else _dsaNumbers(der)
+        if numbers is not None:
+            with reading(_WHAT):
+                return LoadedKey(DSA.fromPrivateNumbers(*numbers))
+        key = _load(der, remaining or None)
         # By way of its blob the key passes the bounds that every key passes.
         with reading(_WHAT):
             readPublicKey(packPublicKey(keyTypeOf(key).publicHalf(key)))
@@ -146,9 +165,18 @@ def _decrypted(body: bytes, passphrase: bytes | None) -> bytes:
     while len(key) < cipher.keySize:
         block = hashlib.md5(block + passphrase + iv[:8], usedforsecurity=False).digest()
         key += block
-    der = decrypt(name, key[: cipher.keySize] + iv, encrypted)
+    return _inClear(name, key[: cipher.keySize] + iv, encrypted)
+
+
+def _inClear(name: bytes, material: bytes, encrypted: bytes) -> bytes:
+    """
+    What a passphrase has encrypted, without its padding.
+
+    @raise BadPassphrase: it was another passphrase.
+    """
+    der = decrypt(name, material, encrypted)
     padding = der[-1]
-    if not 0 < padding <= cipher.blockSize or der[-padding:] != bytes((padding,)) * padding:
+    if not 0 < padding <= FILE_CIPHERS[name].blockSize or der[-padding:] != bytes((padding,)) * padding:
         raise BadPassphrase(f"{_WHAT}: wrong passphrase")
     der = der[:-padding]
     try:
@@ -157,6 +185,63 @@ def _decrypted(body: bytes, passphrase: bytes | None) -> bytes:
         # One in 256 wrong passphrases leaves good padding.
         raise BadPassphrase(f"{_WHAT}: wrong passphrase") from None
     return der
+
+
+def _opened(der: bytes, passphrase: bytes) -> bytes | None:
+    """
+    The key in an EncryptedPrivateKeyInfo, by PBES2 of RFC 8018; L{None} where
+    it is encrypted in another way, which is left to the library.
+
+    The library could open it too; but it lets no other thread run for as long
+    as it works on the passphrase, as L{hashlib} does.
+    """
+    match list(_elements(next(_elements(der))[1])):
+        case [(0x30, algorithm), (0x04, encrypted)]:
+            pass
+        case _:
+            return None
+    match list(_elements(algorithm)):
+        case [(0x06, name), (0x30, parameters)] if name == _PBES2:
+            pass
+        case _:
+            return None
+    match [list(_elements(content)) for _, content in _elements(parameters)]:
+        case [[(0x06, kdf), (0x30, options)], [(0x06, cipher), (0x04, iv)]] if cipher in _PBES2_CIPHERS:
+            name = _PBES2_CIPHERS[cipher]
+        case _:
+            return None
+    blockSize = FILE_CIPHERS[name].blockSize
+    if len(iv) != blockSize or not encrypted or len(encrypted) % blockSize:
+        raise DamagedKey(f"{_WHAT}: encrypted data, or an initial vector, of the wrong length")
+    key = _derived(kdf, list(_elements(options)), passphrase, FILE_CIPHERS[name].keySize)
+    return None if key is None else _inClear(name, key + iv, encrypted)
+
+
+def _derived(kdf: bytes, options: list[tuple[int, bytes]], passphrase: bytes, size: int) -> bytes | None:
+    """
+    The key that PBKDF2 or scrypt makes; L{None} where the options are odd.
+    """
+    tags = [tag for tag, _ in options]
+    hash = "sha1"
+    if kdf == _PBKDF2 and tags[-1:] == [_SEQUENCE]:
+        hash = _PRFS.get(next(_elements(options.pop()[1]), (0, b""))[1], "")
+        tags.pop()
+    integers = [_integer(content) for _, content in options[1:]]
+    count = {_PBKDF2: 1, _SCRYPT: 3}.get(kdf, 0)
+    if not count or not hash or tags[:1] != [_OCTETS] or set(tags[1:]) != {_INTEGER}:
+        return None
+    # The key's length may stand behind the other numbers.
+    if len(integers) < count or integers[count:] not in ([], [size]) or min(integers) < 1:
+        return None
+    salt = options[0][1]
+    try:
+        if kdf == _PBKDF2:
+            return hashlib.pbkdf2_hmac(hash, passphrase, salt, integers[0], size)
+        n, r, p = integers[:3]
+        memory = 128 * r * (n + p) + 2**20
+        return hashlib.scrypt(passphrase, salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=size)
+    except (AttributeError, OverflowError, ValueError):
+        return None
 
 
 def _load(der: bytes, passphrase: bytes | None) -> object:
