@@ -79,3 +79,11 @@ def withAccount(directory: Path, arguments: Sequence[str]) -> list[str]:
         C{pam.d} and an C{ssh} in it, too.
     """
     return [program("unshare"), "--mount", "/bin/sh", "-c", _SCRIPT, "sh", str(directory), *arguments]
+
+
+def becomeAccount(arguments: Sequence[str]) -> list[str]:
+    """
+    The command that runs another one as the account's user.
+    """
+    numbers = [f"--reuid={_UID}", f"--regid={_UID}", "--clear-groups"]
+    return [program("setpriv"), *numbers, *arguments]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,20 +15,23 @@ from pathlib import Path
 from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.python.filepath import FilePath
 from twisted.trial.unittest import TestCase
 
 from conchlite.checkers import (
     HostBasedChecker,
     InMemoryHostBasedDB,
     InMemorySSHKeyDB,
+    KnownHostsDB,
     SSHPublicKeyChecker,
 )
 from conchlite.client.agent import connectToAgent
+from conchlite.client.knownhosts import KnownHostsFile
 from conchlite.error import AuthenticationFailed, PasswordExpired
 from conchlite.interfaces import IKeyboardInteractive, IPasswordChange, IUserNameOnly
 from conchlite.ssh.keys import Key, hostKeyFingerprint
 from conchlite.ssh.userauth import SSHUserAuthServer
-from tests.interop.account import makeAccount, withAccount
+from tests.interop.account import becomeAccount, makeAccount, withAccount
 from tests.interop.daemon import STAGE, Daemon
 from tests.interop.loginscenes import CLIENT_HOST, PASSWORD, Checker, answering, certified, giving
 from tests.interop.ours import Client, Login, Server
@@ -488,7 +492,32 @@ class ClientTests(TestCase):
         """
         machines = {"localhost": [hostKeys()[b"ssh-ed25519"].public()]}
         users = {"alice": [("localhost", "root")]}
-        server = self.serve(HostBasedChecker(InMemoryHostBasedDB(machines, users)))
+        await self.byHost(HostBasedChecker(InMemoryHostBasedDB(machines, users)))
+
+    async def test_hostbasedByFiles(self):
+        """
+        As sshd is told whom to believe: known hosts, whose names ssh-keygen
+        has hashed, and a list of machines.
+        """
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        keys, machines = directory / "ssh_known_hosts", directory / "shosts.equiv"
+        keys.write_text(f"localhost {publicKeyLine(hostKeys()[b'ssh-ed25519'])}\n")
+        hashing = await run(self, reactor, program("ssh-keygen"), ["-H", "-f", str(keys)], b"", {})
+        self.assertEqual(hashing.status, 0, hashing.errors)
+        self.assertNotIn("localhost", keys.read_text())
+        db = KnownHostsDB([KnownHostsFile.fromPath(FilePath(str(keys)))], machines)
+        for line, granted in (("localhost", True), ("localhost alice", True), ("-localhost", False)):
+            machines.write_text(line + "\n")
+            await self.byHost(HostBasedChecker(db), asAccount=True, granted=granted)
+
+    async def byHost(self, checker: HostBasedChecker, asAccount: bool = False, granted: bool = True) -> None:
+        """
+        Log in as C{alice} with ssh.
+
+        @param asAccount: whether it is C{alice} who runs it, not root.
+        """
+        server = self.serve(checker)
         ssh = SSH(self, reactor, server.port)
         makeAccount(ssh.directory)
         machine = ssh.directory / "ssh"
@@ -497,11 +526,17 @@ class ClientTests(TestCase):
         key = hostKeys()[b"ssh-ed25519"]
         writePrivateKey(key, machine / "ssh_host_ed25519_key")
         (machine / "ssh_host_ed25519_key.pub").write_text(publicKeyLine(key) + "\n")
-        command = ssh.command("cat", HostbasedAuthentication="yes", PreferredAuthentications="hostbased")
+        # Where the account may look, too.
+        shutil.copy(ssh.directory / "known_hosts", machine)
+        options = {"HostbasedAuthentication": "yes", "PreferredAuthentications": "hostbased"}
+        command = ssh.command("cat", UserKnownHostsFile="/etc/ssh/known_hosts", **options)
+        if asAccount:
+            command = becomeAccount(command)
         path, *arguments = withAccount(ssh.directory, command)
         finished = await run(self, reactor, path, arguments, b"hello", {"HOME": str(ssh.directory)})
-        self.assertEqual((finished.status, finished.output), (0, b"hello"), finished.errors)
-        self.assertTrue(server.transports[-1].isAuthenticated)
+        expected = (0, b"hello") if granted else (255, b"")
+        self.assertEqual((finished.status, finished.output), expected, finished.errors)
+        self.assertIs(server.transports[-1].isAuthenticated, granted)
 
     async def test_putty(self):
         """
