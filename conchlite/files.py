@@ -84,7 +84,11 @@ def writeWhole(
     # Cut, as a name with something behind it may be too long for the disk.
     temporary = os.path.join(directory, f".{name[:32]}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        descriptor = os.open(temporary, flags, 0o600)
+    except OSError as error:
+        error.filename = target
+        raise
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -99,11 +103,14 @@ def writeWhole(
             # Unlike rename, this does not replace what came in between.
             os.link(temporary, target)
             os.unlink(temporary)
-    except BaseException:
+    except BaseException as error:
         try:
             os.unlink(temporary)
         except FileNotFoundError:
             pass
+        if isinstance(error, OSError):
+            # The name that nobody has heard of helps nobody.
+            error.filename, error.filename2 = target, None
         raise
     _syncDirectory(directory or os.curdir)
 

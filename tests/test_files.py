@@ -185,9 +185,18 @@ class WriteWholeTests(SynchronousTestCase):
 
     def test_noReplacing(self):
         writeWhole(self.path, b"first", replace=False)
-        self.assertRaises(FileExistsError, writeWhole, self.path, b"second", replace=False)
+        error = self.assertRaises(FileExistsError, writeWhole, self.path, b"second", replace=False)
+        self.assertEqual((os.fspath(self.path), None), (error.filename, error.filename2))
         self.assertEqual((self.path.read_bytes(), modeOf(self.path)), (b"first", 0o600))
         self.assertAlone("key")
+
+    def test_noDirectory(self):
+        """
+        An error names the file that was meant, not the one on the way to it.
+        """
+        path = self.path / "key"
+        error = self.assertRaises(OSError, writeWhole, path, b"data")
+        self.assertEqual(os.fspath(path), error.filename)
 
     def test_relativePath(self):
         here = os.getcwd()

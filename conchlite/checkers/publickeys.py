@@ -160,14 +160,15 @@ class SSHPublicKeyChecker:
         if self._principals is not None:
             found = await maybeDeferred(self._principals, username)
             principals = [AuthorizedPrincipal(one) if isinstance(one, bytes) else one for one in found]
-        for principal in principals:
-            if principal.name in certificate.principals:
-                permissions = self._permissionsOf(
-                    certificate, (principal.name,), principal.options, address, principal.source, reasons
-                )
-                if permissions is not None:
-                    return permissions
-        reasons.append("the certificate is for somebody else")
+        named = [principal for principal in principals if principal.name in certificate.principals]
+        for principal in named:
+            permissions = self._permissionsOf(
+                certificate, (principal.name,), principal.options, address, principal.source, reasons
+            )
+            if permissions is not None:
+                return permissions
+        if not named:
+            reasons.append("the certificate is for somebody else")
         return None
 
     def _byEntry(

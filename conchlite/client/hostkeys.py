@@ -312,9 +312,17 @@ class Records:
         shown = safe(key.name)
         error = HostKeyUnknown(
             f"the host key of {shown} is not known: {key.described()} is not in {self._paths()}"
-            f"{_othersText(known)}{self._cure(key)}"
+            f"{_othersText(known)}{self._authorityText(key, known)}{self._cure(key)}"
         )
         return described(error, key)
+
+    def _authorityText(self, key: ServerKey, known: Known) -> str:
+        line = next((line for line in self.lines(key.name) if line.entry.marker == CERT_AUTHORITY), None)
+        if line is None or known.why:
+            return ""
+        if key.certificate is None:
+            return f" ({line}, has an authority for it, and the server shows no certificate)"
+        return f" ({line}, has another authority than that of its certificate)"
 
     def _paths(self) -> str:
         return " and ".join(file.path for file in self.files) or "any known hosts file"

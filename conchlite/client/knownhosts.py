@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -55,6 +55,9 @@ __all__ = [
     "hostPattern",
 ]
 
+#: A path as Python has them.
+_Path: TypeAlias = str | bytes | os.PathLike[str]
+
 #: The most bytes that a known hosts file may have.
 MAXIMUM_FILE_SIZE = 16 * 1024 * 1024
 
@@ -91,23 +94,28 @@ class KnownHostsFile:
     _log = Logger()
 
     def __init__(
-        self, savePath: FilePath[str] | FilePath[bytes], randomBytes: Callable[[int], bytes] = os.urandom
+        self,
+        savePath: FilePath[str] | FilePath[bytes] | _Path,
+        randomBytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """
         A file that L{save} overwrites with what was added. To keep what is in
         a file, use L{fromPath}.
 
+        @param savePath: where it is; a path will do.
         @param randomBytes: where the salts of the hashed entries come from.
         """
-        self._savePath = savePath
-        self._path = os.fsdecode(savePath.path)
+        self._savePath: FilePath[str] | FilePath[bytes] = (
+            savePath if isinstance(savePath, FilePath) else FilePath(os.fsdecode(savePath))
+        )
+        self._path = os.fsdecode(self._savePath.path)
         self._randomBytes = randomBytes
         self._added: list[Entry] = []
         self._overwrite = True
 
     @classmethod
     def fromPath(
-        cls, path: FilePath[str] | FilePath[bytes], randomBytes: Callable[[int], bytes] = os.urandom
+        cls, path: FilePath[str] | FilePath[bytes] | _Path, randomBytes: Callable[[int], bytes] = os.urandom
     ) -> KnownHostsFile:
         """
         The file at C{path}, which may not exist yet.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hmac import compare_digest
 from typing import Any
 
@@ -293,9 +294,9 @@ class Pin(Policy):
         """
         super().__init__(knownHosts, **options)
         for given in (*fingerprints, *authorities):
-            if not _FINGERPRINT.fullmatch(given):
+            if not isinstance(given, str) or not _FINGERPRINT.fullmatch(given):
                 raise UsageError(
-                    f"{safe(given)} is no fingerprint: it begins with SHA256: and has 43 characters more"
+                    f"{safe(str(given))} is no fingerprint: it begins with SHA256: and has 43 characters more"
                 )
         if not fingerprints and not authorities:
             raise UsageError("no fingerprint is given, and no key has none")
@@ -376,6 +377,7 @@ class Lookup(Policy):
 
     def _cbLookedUp(self, answer: object, key: ServerKey, known: Known) -> bool:
         if answer is not True:
+            known = replace(known, why=known.why or "and what was looked up does not have it")
             raise self.records.unknown(key, known)
         return True
 

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import stat
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,6 +173,14 @@ class KnownHostsFileTests(SynchronousTestCase):
         self.assertFalse(knownHosts.hasHostKey(b"host", blob()))
         self.assertEqual(list(knownHosts.iterentries()), [])
         self.assertEqual(knownHosts.savePath, self.path)
+
+    def test_path(self) -> None:
+        """
+        A path will do, as text or as C{pathlib} has it.
+        """
+        knownHosts = self.fileWith(line(b"host", blob()))
+        for path in (knownHosts.path, Path(knownHosts.path)):
+            self.assertTrue(KnownHostsFile.fromPath(path).hasHostKey(b"host", blob()))
 
     def test_known(self) -> None:
         knownHosts = self.fileWith(b"# a comment", b"", line(b"host", blob()), OPENSSH_HASHED)

@@ -200,6 +200,18 @@ class CertificateTests(PolicyTestCase):
             error = self.assertRaises(HostKeyUnknown, self.trusting().verify, "host", 22, certified("other"))
             self.assertIn("the certificate is for other, not for host", str(error))
 
+    def test_missing(self) -> None:
+        """
+        Where an authority speaks for the host, the refusal says what is wrong
+        with what the server has shown.
+        """
+        number = f"{self.path.path}, line 1"
+        error = self.assertRaises(HostKeyUnknown, self.trusting().verify, "host", 22, KEY.blob())
+        self.assertIn(f"({number}, has an authority for it, and the server shows no certificate)", str(error))
+        error = self.assertRaises(HostKeyUnknown, self.trusting().verify, "host", 22, certified(ca=OTHER))
+        self.assertIn(f"({number}, has another authority than that of its certificate)", str(error))
+        self.assertIs(self.verdict(AcceptNew(self.path)), True)
+
     def test_nameOfUser(self) -> None:
         """
         Row 82: what counts is the name that the user typed, or the alias that he
@@ -358,6 +370,8 @@ class PinTests(PolicyTestCase):
             ["SHA256:"],
             ["SHA256:" + "!" * 43],
             ["MD5:00:11"],
+            [fingerprint(KEY.blob()).encode()],
+            [KEY],
             [fingerprint(KEY.blob())[:-1]],
         ):
             self.assertRaises(UsageError, Pin, *bad)
@@ -374,6 +388,8 @@ class LookupTests(PolicyTestCase):
         for answer in (False, None, 1, "yes", succeed(1), succeed(None)):
             lookup = Lookup(lambda key, answer=answer: answer, self.path)
             self.assertIs(self.verdict(lookup), HostKeyUnknown)
+        said = self.failureResultOf(lookup.verify("host", 22, KEY.blob())).getErrorMessage()
+        self.assertIn("(and what was looked up does not have it)", said)
         failing = Lookup(lambda key: fail(MemoryError()), self.path)
         self.assertIs(self.verdict(failing), MemoryError)
         self.assertEqual(self.path.getContent(), b"")
