@@ -204,7 +204,7 @@ class _UserFiles:
         for path in paths:
             for letter in _TOKEN.findall(path):
                 if letter not in "hUu%":
-                    raise UsageError(f"{path}: %{letter} stands for nothing")
+                    raise UsageError(f"{path}: %{letter} stands for nothing; there are %h, %u, %U and %%")
         self._paths = paths
         self._userdb = userdb
         self._strictModes = strictModes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from twisted.cred.error import UnauthorizedLogin
 
-from conchlite.error import ConchError, InvalidEntry, MalformedMessage
+from conchlite.error import ConchError, InvalidEntry, MalformedMessage, safe
 from conchlite.files import readRegularFile
 from conchlite.limits import MAXIMUM_AUTHORIZED_KEYS_SIZE
 from conchlite.wire.types import Reader
@@ -59,11 +59,17 @@ class RevokedKeys:
                 content = readRegularFile(self._path, MAXIMUM_AUTHORIZED_KEYS_SIZE)
                 found.read(content)
             except OSError as error:
-                raise UnauthorizedLogin(f"the revoked keys cannot be read: {error.strerror}") from None
+                raise self._unreadable(error.strerror) from None
             except ConchError as error:
-                raise UnauthorizedLogin(f"the revoked keys cannot be read: {error}") from None
+                raise self._unreadable(error) from None
         if found.has(key):
             raise UnauthorizedLogin("the key is revoked")
+
+    def _unreadable(self, why: object) -> UnauthorizedLogin:
+        return UnauthorizedLogin(
+            f"no key is accepted, as the list of revoked keys, {safe(os.fspath(self._path or ''))}, "
+            f"cannot be read: {why}"
+        )
 
 
 class _List:

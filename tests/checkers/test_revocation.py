@@ -104,6 +104,10 @@ class RevokedKeysTests(SynchronousTestCase):
             self.file(krl(certificates((0x21, packUInt64(1))))),
         ):
             self.assertTrue(self.revokes(revoked, ed25519(1).public()))
+        refused = self.assertRaises(
+            UnauthorizedLogin, RevokedKeys(path="/nonexistent").check, ed25519(1).public()
+        )
+        self.assertIn("/nonexistent, cannot be read: No such file", str(refused))
 
     def test_serials(self):
         bits = (1 << 0) | (1 << 7) | (1 << 20)

@@ -20,7 +20,10 @@ from conchlite.ssh.userauth import SSHUserAuthClient, SSHUserAuthServer
 from tests.ssh.authlink import FakeChecker, FakeFactory, FakeTransport, RecordingService, ed25519
 
 
-def _watched(deliver: Callable[[], None]) -> None:
+def watched(deliver: Callable[[], None]) -> None:
+    """
+    Call C{deliver}, which must make nothing fail in the log.
+    """
     problems: list[LogEvent] = []
 
     def observe(event: LogEvent) -> None:
@@ -45,7 +48,7 @@ def _deliver(transport: FakeTransport, data: bytes) -> None:
             rest = rest[3 + size :]
         transport.lose()
 
-    _watched(deliver)
+    watched(deliver)
     assert isinstance(transport.closeReason.value, ConchError), transport.closeReason
     assert transport.holds == 0
 

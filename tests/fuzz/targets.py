@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from conchlite.algorithms import catalogue
@@ -49,7 +48,7 @@ from conchlite.wire import agent, connection, gssapi, kex, transport, userauth
 from conchlite.wire.codec import Message, Structure
 from conchlite.wire.types import Reader, packString, packUInt32
 from tests.algorithms.keyvectors import keyText
-from tests.fuzz.logins import loginClient, loginServer
+from tests.fuzz.logins import loginClient, loginServer, watched
 from tests.sansio.pairs import End, clearPacket
 from tests.ssh.channels import Recorder, joined, openPair
 
@@ -215,24 +214,18 @@ def converse(data: bytes) -> None:
     openPair(link)
     target = link.server
     target.service.openChannel(Recorder())
-    problems: list[LogEvent] = []
 
-    def observe(event: LogEvent) -> None:
-        if "log_failure" in event:
-            problems.append(event)
-
-    globalLogPublisher.addObserver(observe)
-    try:
-        while len(data) > 1:
-            size = data[1]
-            target.receive(data[0], data[2 : 2 + size])
-            data = data[2 + size :]
+    def deliver() -> None:
+        rest = data
+        while len(rest) > 1:
+            size = rest[1]
+            target.receive(rest[0], rest[2 : 2 + size])
+            rest = rest[2 + size :]
         link.lose()
-    finally:
-        globalLogPublisher.removeObserver(observe)
+
+    watched(deliver)
     assert target.closeReason is not None
     assert isinstance(target.closeReason.value, ConchError), target.closeReason
-    assert not problems, problems
     assert link.clock.getDelayedCalls() == []
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from conchlite.ssh.userauthclient import SSHUserAuthClient
     from conchlite.ssh.userauthserver import SSHUserAuthServer
 
-_NO_LIBRARY = "the extra 'gssapi' is not installed"
+_NO_LIBRARY = "the extra is not installed: pip install conchlite[gssapi]"
 
 
 def signedData(sessionID: bytes, userName: bytes, serviceName: bytes) -> bytes:

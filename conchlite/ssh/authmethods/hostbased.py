@@ -154,7 +154,9 @@ class HostBasedServer(ServerMethod):
         data = HostBasedData.unpack(methodData)
         for what, name in (("host", data.clientHost), ("user", data.clientUser)):
             if not name or len(name) > MAXIMUM_NAME_SIZE or not isPrintable(name):
-                raise UnauthorizedLogin(f"the client {what}'s name {safe(name)}")
+                raise UnauthorizedLogin(
+                    f"the client {what}'s name is empty, too long or not printable: '{safe(name)}'"
+                )
         server = self.server
         key = readUserKey(server, data.algorithm, data.hostKey)
         covered = HostBasedSignedData(

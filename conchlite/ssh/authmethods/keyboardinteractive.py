@@ -238,7 +238,7 @@ class KeyboardInteractive:
 
 def _decode(response: bytes) -> str:
     if len(response) > MAXIMUM_ANSWER_SIZE:
-        raise UnauthorizedLogin(f"an answer of {len(response)} bytes")
+        raise UnauthorizedLogin(f"an answer of {len(response)} bytes: at most {MAXIMUM_ANSWER_SIZE}")
     try:
         return response.decode("utf-8")
     except UnicodeDecodeError:

@@ -139,7 +139,9 @@ class PasswordServer(ServerMethod):
             if not given:
                 return fail(UnauthorizedLogin("an empty password"))
             if len(given) > MAXIMUM_PASSWORD_SIZE:
-                return fail(UnauthorizedLogin(f"a password of {len(given)} bytes"))
+                return fail(
+                    UnauthorizedLogin(f"a password of {len(given)} bytes: at most {MAXIMUM_PASSWORD_SIZE}")
+                )
         user = self.server.user
         if newPassword is None:
             return self.login(UsernamePassword(user, password))

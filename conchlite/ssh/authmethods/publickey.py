@@ -390,7 +390,9 @@ def readUserKey(server: SSHUserAuthServer, algorithm: bytes, blob: bytes) -> Pub
     if keyType.name != catalogue.keyTypeOfSignature(algorithm):
         raise UnauthorizedLogin(f"a {safe(keyType.name)} key signs no {safe(algorithm)}")
     if keyType.family == "RSA" and keyType.size(key) > signatures.MAXIMUM_USER_RSA_BITS:
-        raise UnauthorizedLogin(f"an RSA key of {keyType.size(key)} bits")
+        raise UnauthorizedLogin(
+            f"an RSA key of {keyType.size(key)} bits: at most {signatures.MAXIMUM_USER_RSA_BITS}"
+        )
     return key
 
 

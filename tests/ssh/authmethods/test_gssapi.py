@@ -194,7 +194,10 @@ class ClientTests(ClientMixin, SynchronousTestCase):
         self.start(program)
         self.refuse(METHOD.encode())
         self.assertEqual(self.requests(), [])
-        self.assertIn("gssapi-with-mic, as the extra 'gssapi' is not installed", str(self.assertGaveUp()))
+        self.assertIn(
+            "gssapi-with-mic, as the extra is not installed: pip install conchlite[gssapi]",
+            str(self.assertGaveUp()),
+        )
 
     def test_noTicket(self):
         """
