@@ -283,7 +283,10 @@ def readAnswer(frame: bytes, kind: type[_M]) -> _M:
     @raise PeerError: it is another answer.
     """
     if frame in (b"\x05", b"\x1c"):
-        raise AgentError("agent failure", frame[0])
+        raise AgentError(
+            "the agent refused, and does not say why: it may not have the key, be locked, or be told not to",
+            frame[0],
+        )
     return kind.unpackPayload(frame)
 
 

@@ -172,6 +172,24 @@ class TogetherTests(EndsTestCase):
             self.clock.advance(0.06)
             self.fails(wrong)
 
+    def test_guessAndGo(self):
+        """
+        Who does not wait for the answer to a wrong passphrase has the others
+        wait for it all the same, himself with the next one, too; but what has
+        not been tried yet is dropped.
+        """
+        self.done(self.client.lock("secret"))
+        ends = [Ends(self.ring) for _ in range(3)]
+        for end, passphrase in zip(ends, ("wrong", "wrong too", "secret"), strict=True):
+            end.client.unlock(passphrase).addErrback(lambda _: None)
+            end.flush()
+        for end in ends[:2]:
+            end.lose()
+        self.clock.advance(0.09)
+        self.assertTrue(self.ring.locked)
+        self.clock.advance(0.02)
+        self.assertFalse(self.ring.locked)
+
     def test_lockWithoutAClock(self):
         """
         Where nobody who guesses can be delayed, there is no lock.
@@ -317,6 +335,17 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(first), packString(b"1"))
         self.assertEqual(self.successResultOf(third), packString(b"3"))
         self.failureResultOf(second)
+
+    def test_refusal(self):
+        """
+        An agent says no and not why; the error has what it may be.
+        """
+        signing = self.client.signData(keyNamed("ed25519").blob(), b"data")
+        self.answer(b"\x05")
+        error = self.failureResultOf(signing, AgentError).value
+        self.assertIn("the agent refused", str(error))
+        self.assertIn("may not have the key", str(error))
+        self.assertEqual(error.data, 5)
 
     def test_wrongAlgorithm(self):
         """
