@@ -308,6 +308,9 @@ class UNIXAuthorizedKeysFiles(AuthorizedKeysFiles):
     """
 
     def __init__(self, userdb: UserDatabase | None = None, parseKey: ParseKey = _plainKey) -> None:
+        """
+        @param userdb: as for L{AuthorizedKeysFiles}, and so is C{parseKey}.
+        """
         super().__init__(userdb=userdb, parseKey=parseKey)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from conchlite.error import InvalidEntry, safe
-from conchlite.ssh.patterns import matchesPattern, parseTime
+from conchlite.ssh.patterns import matchesPattern, parseAddress, parseTime
 from conchlite.ssh.permissions import Address, Permissions
 
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
@@ -211,14 +211,9 @@ def isFrom(clientAddress: str | None, patterns: bytes) -> bool:
 
     @param clientAddress: the address; who has none comes from nowhere.
     """
-    if clientAddress is None:
+    parsed = parseAddress(clientAddress)
+    if parsed is None:
         return False
-    address = clientAddress.partition("%")[0]
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     text = str(parsed).encode("ascii")
     found = False
     for item in patterns.split(b","):

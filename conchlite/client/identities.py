@@ -69,6 +69,12 @@ class Identity:
     """
 
     def __init__(self, private: Key | None, path: str = "", public: Key | None = None) -> None:
+        """
+        @param private: the private key, if it is at hand.
+        @param path: the file that it is in, if it is in one.
+        @param public: the public key, where C{private} is not given; by default
+            what is known of it without a passphrase.
+        """
         self.path = path
         self.private = private
         self.certificates: list[Key] = []

@@ -46,11 +46,18 @@ class Hop:
     keys: tuple[HopKey, ...] = ()
 
     def pack(self) -> bytes:
+        """
+        As it travels, OpenSSH PROTOCOL.agent section 2.
+        """
         keys = b"".join(agent.KeySpecification(key.blob, int(key.isCA)).pack() for key in self.keys)
         return agent.DestinationHop(self.user, self.hostname, b"", keys).pack()
 
     @classmethod
     def unpack(cls, data: bytes) -> Hop:
+        """
+        @raise AgentError: there is more in it than is known.
+        @raise MalformedMessage: it is none.
+        """
         hop = agent.DestinationHop.unpack(data)
         if hop.reserved:
             raise AgentError("a destination with more in it than is known")
@@ -83,10 +90,17 @@ class Destination:
             raise AgentError("a destination that ends at no host")
 
     def pack(self) -> bytes:
+        """
+        As it travels, OpenSSH PROTOCOL.agent section 2.
+        """
         return agent.Destination(self.fromHop.pack(), self.toHop.pack(), b"").pack()
 
     @classmethod
     def unpack(cls, data: bytes) -> Destination:
+        """
+        @raise AgentError: it restricts to nothing, or to more than is known.
+        @raise MalformedMessage: it is none.
+        """
         found = agent.Destination.unpack(data)
         if found.reserved:
             raise AgentError("a destination with more in it than is known")

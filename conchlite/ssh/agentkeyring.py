@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succee
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from conchlite.error import AgentError, BadPassphrase, ConchError
 from conchlite.limits import MAXIMUM_AGENT_IDENTITIES
@@ -96,6 +97,7 @@ class KeyRing:
             constraint.
         @param signByDevice: has a security key sign.
         @param keys: keys to begin with, which are held without constraints.
+        @param randomBytes: where the salt of a passphrase comes from.
         """
         self._clock = clock
         self._confirm = confirm
@@ -202,9 +204,30 @@ class KeyRing:
 
         @return: a Deferred that fails with L{AgentError} if it is not locked,
             and with L{BadPassphrase}, after a while that grows each time, if
-            the passphrase is wrong. One is tried at a time.
+            the passphrase is wrong. One is tried at a time. Cancelling it
+            takes back what was not tried yet; the wait for another guess is
+            not cut short by it.
         """
-        return self._unlocking.run(self._unlock, passphrase)
+        tried = False
+
+        def attempt() -> Deferred[None]:
+            nonlocal tried
+            tried = True
+            return self._unlock(passphrase)
+
+        def cancel(_: Deferred[None]) -> None:
+            if not tried:
+                unlocking.cancel()
+
+        def told(result: Failure | None) -> None:
+            # Whoever has cancelled it has got his answer.
+            if not answer.called:
+                answer.callback(result)  # type: ignore[arg-type]  # a Failure is one, too
+
+        answer: Deferred[None] = Deferred(cancel)
+        unlocking = self._unlocking.run(attempt)
+        unlocking.addBoth(told)
+        return answer
 
     def _unlock(self, passphrase: bytes) -> Deferred[None]:
         if self._lock is None or self._clock is None:

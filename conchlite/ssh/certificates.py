@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict, cast
 
 from conchlite.algorithms import catalogue
@@ -35,7 +35,7 @@ from conchlite.error import (
     safe,
 )
 from conchlite.ssh.common import Text, asBytes
-from conchlite.ssh.patterns import matchesPattern
+from conchlite.ssh.patterns import matchesPattern, parseAddress
 from conchlite.wire.publickeys import CertificateFields, Principals
 from conchlite.wire.types import Reader
 
@@ -47,7 +47,7 @@ __all__ = [
     "HOST",
     "USER",
     "Certificate",
-    "isFrom",
+    "isInNetworks",
     "judgeHostCertificate",
     "judgeUserCertificate",
     "signCertificate",
@@ -104,7 +104,7 @@ def judgeUserCertificate(
         if name not in UNDERSTOOD:
             raise CertificateRejected(f"the certificate has the unknown critical option {safe(name)}")
     allowed = certificate.criticalOptions.get(b"source-address")
-    if allowed is not None and not isFrom(address, allowed):
+    if allowed is not None and not isInNetworks(address, allowed):
         came = safe(address or "nobody knows where")
         raise CertificateRejected(f"the certificate is for logins from {safe(allowed)}, not from {came}")
 
@@ -177,7 +177,7 @@ def _shown(principals: Collection[bytes]) -> str:
     return ", ".join(safe(name) for name in sorted(principals)[:10]) or "nobody"
 
 
-def isFrom(address: str | None, allowed: bytes) -> bool:
+def isInNetworks(address: str | None, allowed: bytes) -> bool:
     """
     Whether an address is in a list of addresses and networks, as
     C{source-address} has it: C{192.0.2.0/24,2001:db8::1}.
@@ -189,13 +189,8 @@ def isFrom(address: str | None, allowed: bytes) -> bool:
         networks = [ip_network(item) for item in allowed.decode("ascii").split(",")]
     except ValueError:
         raise CertificateRejected(f"the certificate's source-address is no list: {safe(allowed)}") from None
-    try:
-        # The zone of a link-local address is nothing that a list has.
-        found = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return any(found in network or (mapped is not None and mapped in network) for network in networks)
+    found = parseAddress(address)
+    return found is not None and any(found in network for network in networks)
 
 
 #: Names of options, and their values.

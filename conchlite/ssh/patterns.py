@@ -1,11 +1,13 @@
 """
 What the lines of OpenSSH's files have in common: patterns, as ssh_config(5)
-has them, and times. The principals of a host's certificate are patterns, too.
+has them, addresses, and times. The principals of a host's certificate are
+patterns, too.
 """
 
 from __future__ import annotations
 
 from calendar import timegm
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from time import mktime, strptime
 
 from conchlite.error import InvalidEntry, safe
@@ -48,6 +50,21 @@ def matchesList(name: bytes, patterns: bytes) -> bool:
             return False
         found = found or matchesPattern(name, pattern)
     return found
+
+
+def parseAddress(text: str | None) -> IPv4Address | IPv6Address | None:
+    """
+    Where somebody comes from, to be looked for in a list: an IPv4 address is
+    one in IPv6's clothes, too, and the zone of a link-local address is nothing
+    that a list has.
+
+    @return: L{None} for what is no address.
+    """
+    try:
+        parsed = ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def parseTime(value: bytes) -> float:

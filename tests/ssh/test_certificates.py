@@ -21,7 +21,7 @@ from conchlite.ssh.certificates import (
     FOREVER,
     HOST,
     USER,
-    isFrom,
+    isInNetworks,
     judgeHostCertificate,
     judgeUserCertificate,
     signCertificate,
@@ -285,10 +285,10 @@ class OptionTests(JudgeTestCase):
             certificate = userCertificate(criticalOptions={b"source-address": value})
             self.assertNoUser("is no list", certificate, [b"alice"], NOW, "192.0.2.1")
 
-    def test_isFrom(self) -> None:
-        self.assertTrue(isFrom("fe80::1%eth0", b"fe80::/10"))
-        self.assertTrue(isFrom("10.1.2.3", b"10.0.0.0/8"))
-        self.assertFalse(isFrom("11.1.2.3", b"10.0.0.0/8"))
+    def test_isInNetworks(self) -> None:
+        self.assertTrue(isInNetworks("fe80::1%eth0", b"fe80::/10"))
+        self.assertTrue(isInNetworks("10.1.2.3", b"10.0.0.0/8"))
+        self.assertFalse(isInNetworks("11.1.2.3", b"10.0.0.0/8"))
 
 
 class AuthorityTests(JudgeTestCase):
