@@ -222,7 +222,7 @@ class KeyRing:
         def told(result: Failure | None) -> None:
             # Whoever has cancelled it has got his answer.
             if not answer.called:
-                answer.callback(result)  # type: ignore[arg-type]  # a Failure is one, too
+                answer.callback(result)
 
         answer: Deferred[None] = Deferred(cancel)
         unlocking = self._unlocking.run(attempt)

@@ -190,6 +190,23 @@ class TogetherTests(EndsTestCase):
         self.clock.advance(0.02)
         self.assertFalse(self.ring.locked)
 
+    def test_lockedMeanwhile(self):
+        """
+        A key that somebody was asked about signs nothing once the agent is
+        locked; and who has locked it alone knows how to unlock it.
+        """
+        asked = Deferred()
+        self.ring = KeyRing(self.clock, confirm=lambda use: asked)
+        self.ends = Ends(self.ring)
+        self.ring.add(self.key, constraints=Constraints(confirm=True))
+        signing = self.ends.client.signData(self.blob, b"data")
+        self.ends.flush()
+        self.ring.lock(b"secret")
+        self.assertRaises(AgentError, self.ring.lock, b"another")
+        asked.callback(True)
+        self.fails(signing)
+        self.successResultOf(self.ring.unlock(b"secret"))
+
     def test_lockWithoutAClock(self):
         """
         Where nobody who guesses can be delayed, there is no lock.
