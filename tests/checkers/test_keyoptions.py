@@ -82,6 +82,8 @@ class OptionsTests(SynchronousTestCase):
             b'environment="A B=1"',
             b'environment="=1"',
             b'permitopen="web"',
+            b'permitopen="80"',
+            b'permitopen="[::1:80"',
             b'permitopen=":80"',
             b'permitopen="web:0"',
             b'permitopen="web:65536"',
