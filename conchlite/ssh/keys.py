@@ -37,6 +37,7 @@ from conchlite.error import (
     PassphraseNormalizationError,
     UsageError,
     WeakKey,
+    safe,
 )
 from conchlite.ssh.fingerprints import (
     Fingerprint,
@@ -131,7 +132,13 @@ class Key(StoredKey):
             "ed448": "ssh-ed448",
         }
         name = names.get(type.lower(), type)
-        return cls(catalogue.keyType(name.encode("utf-8", "replace")).generate(bits))
+        if type.lower() == "ecdsa" and bits not in (None, 256, 384, 521):
+            raise UsageError(f"an ECDSA key of {bits} bits, where there are those of 256, 384, 521")
+        try:
+            keyType = catalogue.keyType(name.encode("utf-8", "replace"))
+        except UsageError:
+            raise UsageError(f"no keys are made of type {safe(type)}, but of {', '.join(names)}") from None
+        return cls(keyType.generate(bits))
 
     def __eq__(self, other: object) -> bool:
         """

@@ -80,7 +80,7 @@ def formatOf(data: bytes, type: str | None) -> KeyFile:
     if type is not None:
         name = type.lower()
         if name not in candidates:
-            raise BadKeyError(f"there is no key type {safe(type)}")
+            raise BadKeyError(f"there is no key type {safe(type)}: {', '.join(candidates)}")
         candidates = _READ.get(name, (name,))
         if len(candidates) == 1:
             return catalogue.keyFile(name)
@@ -141,7 +141,8 @@ def formatNamed(type: str, subtype: str | None, public: bool, traditional: bool)
         if wanted not in _PRIVATE_SUBTYPES:
             raise BadKeyError(f"there is no subtype {safe(wanted)}")
         return _PRIVATE_SUBTYPES[wanted]
-    raise BadKeyError(f"there is no key type {safe(type)}")
+    there = _PUBLIC_TYPES if public else ("openssh", "pem", "pkcs8", *_PRIVATE_TYPES)
+    raise BadKeyError(f"no key is written as {safe(type)}, but as {', '.join(there)}")
 
 
 def writer(name: str, cipher: bytes | str | None, rounds: int | None) -> KeyFile:

@@ -543,6 +543,24 @@ class KeyTests(SynchronousTestCase):
         ]:
             self.assertRaises(error.UsageError, Key.generate, type, bits)
 
+    def test_choices(self):
+        """
+        Who asks for what there is not is told what there is.
+        """
+        for wanted, raised, call in (
+            ("256, 384, 521", error.UsageError, lambda: Key.generate("ecdsa", 512)),
+            ("from 1024 to 16384", error.UsageError, lambda: Key.generate("rsa", 512)),
+            ("ed25519, ecdsa, rsa, ed448", error.UsageError, lambda: Key.generate("dsa")),
+            ("private_putty", error.BadKeyError, lambda: Key.fromString(b"", "putty")),
+            (
+                "openssh, pem, pkcs8, lsh",
+                error.BadKeyError,
+                lambda: Key.generate("ed25519").toString("putty"),
+            ),
+            ("openssh, rfc4716", error.BadKeyError, lambda: Key.generate("ed25519").public().toString("x")),
+        ):
+            self.assertIn(wanted, str(self.assertRaises(raised, call)))
+
     def test_ed448(self):
         """
         An Ed448 key is written and read in every form that can hold it.

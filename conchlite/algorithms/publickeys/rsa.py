@@ -94,7 +94,8 @@ class RSAKeyType:
     def generate(self, bits: int | None) -> RSAPrivateKey:
         size = DEFAULT_BITS if bits is None else bits
         if not _MINIMUM_GENERATED_BITS <= size <= MAXIMUM_MODULUS_BITS:
-            raise UsageError(f"an RSA key of {size} bits")
+            allowed = f"from {_MINIMUM_GENERATED_BITS} to {MAXIMUM_MODULUS_BITS}"
+            raise UsageError(f"an RSA key of {size} bits, where there are those {allowed}")
         return generate_private_key(65537, size)
 
     def read(self, reader: Reader) -> RSAPublicKey:
