@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -26,6 +26,7 @@ from conchlite.limits import MAXIMUM_AUTHORIZED_KEYS_SIZE
 from conchlite.ssh.permissions import Permissions
 
 if TYPE_CHECKING:
+    from conchlite.ssh.certificates import Certificate
     from conchlite.ssh.keys import Key
 
 #: Makes a key of a line without options.
@@ -339,7 +340,7 @@ class AuthorizedPrincipalsFiles:
         ]
 
 
-def certificatePermissions(certificate: Any) -> Permissions:
+def certificatePermissions(certificate: Certificate) -> Permissions:
     """
     What a user's certificate leaves its holder to do, PROTOCOL.certkeys.
     """

@@ -5,10 +5,11 @@ The user's agent: the one whose socket SSH_AUTH_SOCK names.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IReactorUNIX
 from twisted.python.failure import Failure
 
 from conchlite.error import AgentError, BadKeyError, safe
@@ -58,7 +59,7 @@ class SSHAgentClient(agent.SSHAgentClient):
         return None
 
 
-def connectToAgent(reactor: Any, path: str | bytes | None = None) -> Deferred[SSHAgentClient]:
+def connectToAgent(reactor: IReactorUNIX, path: str | bytes | None = None) -> Deferred[SSHAgentClient]:
     """
     Connect to an agent.
 

@@ -25,7 +25,7 @@ from twisted.application.service import Service
 from twisted.copyright import version as twistedVersion
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.interfaces import IReactorThreads, IReactorTime
+from twisted.internet.interfaces import IReactorThreads, IReactorTime, IReactorUNIX
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -56,7 +56,7 @@ STATUS_DEFECT = 70
 STATUS_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
-class ICommandReactor(ITerminalReactor, IReactorTime, IReactorThreads):
+class ICommandReactor(ITerminalReactor, IReactorTime, IReactorThreads, IReactorUNIX):
     """
     What a command asks of the reactor: all of it, on POSIX.
     """
