@@ -190,6 +190,7 @@ class ClientTests(ForwardingTestCase):
             lambda: client.unlock("secret"),
             client.queryExtensions,
             lambda: client.extension("x@example.org"),
+            lambda: client.extension("x@example.org", SECOND.binding(b"second").pack()),
         )
         self.agents[0].server.dataReceived = self.fail
         for change in changes:
@@ -359,6 +360,19 @@ class ServerTests(ForwardingTestCase):
     def test_noAgent(self):
         self.agreed("exec", packString(b"cat"))
         self.failureResultOf(self.server.client.openAgent(), AgentError)
+
+    def test_few(self):
+        """
+        A session's programs have no more connections than it allows.
+        """
+        self.forward()
+        self.server.agent.maximumConnections = 1
+        client = self.openAgent()
+        said = str(self.failureResultOf(self.server.agent.openAgent(), AgentError).value)
+        self.assertEqual((said, len(self.agents)), ("too many connections", 1))
+        client.disconnect()
+        self.pump()
+        self.openAgent()
 
     def test_process(self):
         """
