@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface
 
-from conchlite.error import IgnoreAuthentication, PeerError, UnexpectedMessage, safe
+from conchlite.error import ConchError, IgnoreAuthentication, PeerError, UnexpectedMessage, UsageError, safe
 from conchlite.sansio.authentication import ClientAuthentication, ClientState
 
 if TYPE_CHECKING:
@@ -108,9 +108,13 @@ def askProgram(
         if record.state is ClientState.STOPPED:
             # The connection ended, and the question was cancelled.
             return reason
-        ClientMethod._log.failure("{question} failed", reason, question=question)
-        said = f"{type(reason.value).__name__}: {reason.value}"
-        record.obstacles.append(f"{question} failed: {safe(said)}")
+        said = safe(f"{type(reason.value).__name__}: {reason.value}")
+        if reason.check(ConchError) and not reason.check(UsageError):
+            # A key that does not fit, an agent that has gone: no defect of the program.
+            ClientMethod._log.warn("{question} failed: {error}", question=question, error=said)
+        else:
+            ClientMethod._log.failure("{question} failed", reason, question=question)
+        record.obstacles.append(f"{question} failed: {said}")
         return None
 
     return maybeDeferred(getattr(client, question), *arguments).addErrback(failed)
