@@ -149,6 +149,16 @@ class KnownHostsDBTests(SynchronousTestCase):
         self.assertFalse(self.accepts(there="bob"))
         self.assertFalse(self.accepts(user="root", there="root"))
 
+    def test_nobodyElse(self):
+        """
+        A line that names a user lets him be himself and nobody else, where
+        sshd lets him be anybody.
+        """
+        self.machines("client.example.org bob")
+        self.assertTrue(self.accepts(user="bob", there="bob"))
+        self.assertFalse(self.accepts(there="bob"))
+        self.assertFalse(self.accepts(user="bob"))
+
     def test_oneOfTwo(self):
         """
         To have a known key is not enough, nor to be in the list.
