@@ -128,7 +128,8 @@ class BadCompression(PeerError):
 
 class BadVersion(PeerError):
     """
-    An identification line that is no SSH 2, too long, or missing.
+    An identification line that is no SSH 2, too long, or missing. C{data} is the
+    version of a line that names another.
     """
 
     reason = 8

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from inspect import signature
 
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.avatar import ConchUser
@@ -91,7 +92,8 @@ MEMBERS = [
     ),
     (
         SSHClientTransport,
-        "_KEY_EXCHANGE_NONE _allowedKeyExchangeMessageType _keyExchangeState connectionSecure dataReceived "
+        "_KEY_EXCHANGE_NONE _allowedKeyExchangeMessageType _keyExchangeState _unsupportedVersionReceived "
+        "connectionSecure dataReceived "
         "dispatchMessage instance ourVersionString requestService sendDisconnect sendKexInit sendPacket "
         "verifyHostKey",
     ),
@@ -141,6 +143,28 @@ class ContractTests(SynchronousTestCase):
         for function, names in PARAMETERS:
             taken = [name for name in signature(function).parameters if name != "self"]
             self.assertEqual(taken[: len(names.split())], names.split(), function)
+
+    def test_unsupportedVersion(self):
+        """
+        A program may say in its own words that it does not speak the peer's
+        version; DISCONNECT is said otherwise.
+        """
+
+        class Polite(SSHClientTransport):
+            def _unsupportedVersionReceived(self, remoteVersion):
+                self.transport.write(b"not " + remoteVersion + b"\n")
+                self.transport.loseConnection()
+
+        said = []
+        for made in (Polite, SSHClientTransport):
+            client, tcp = made(), StringTransport()
+            client.makeConnection(tcp)
+            tcp.clear()
+            client.dataReceived(b"SSH-1.5-old\r\n")
+            self.assertTrue(tcp.disconnecting)
+            said.append(tcp.value())
+        self.assertTrue(said[0].startswith(b"not 1.5\n"))
+        self.assertTrue(said[1].startswith(b"bad version\r\n"))
 
     def test_allowedDuringKeyExchange(self):
         """

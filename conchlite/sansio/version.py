@@ -83,4 +83,6 @@ class VersionReader:
             raise BadVersion(f"not an SSH version: {safe(line)!r}")
         if match[1] not in self._supportedVersions:
             wanted = " or ".join(version.decode("ascii") for version in self._supportedVersions)
-            raise BadVersion(f"the peer speaks SSH {safe(match[1])!r}, not {wanted}: {safe(line)!r}")
+            raise BadVersion(
+                f"the peer speaks SSH {safe(match[1])!r}, not {wanted}: {safe(line)!r}", match[1]
+            )

@@ -215,10 +215,19 @@ class SSHTransportBase(TransportSending, Protocol):
             self._perform(self._layer.feed(data))
         except PeerError as error:
             if self._layer.phase is Phase.VERSION:
+                if isinstance(error.data, bytes):
+                    self._unsupportedVersionReceived(error.data)
                 self._layer.refuseVersion(error.answer.encode("ascii"))
             self.failProtocol(error)
             return
         self._parse()
+
+    def _unsupportedVersionReceived(self, remoteVersion: bytes) -> None:
+        """
+        The peer speaks another version, and is told so when this returns.
+        Programs written for Conch override it to say it in their own words, and
+        then close the connection.
+        """
 
     def _countBytes(self, size: int) -> None:
         self._unauthenticatedBytes += size
