@@ -110,7 +110,7 @@ def writeWhole(
             pass
         if isinstance(error, OSError):
             # The name that nobody has heard of helps nobody.
-            error.filename, error.filename2 = target, None
+            raise OSError(error.errno, error.strerror, target) from None
         raise
     _syncDirectory(directory or os.curdir)
 
