@@ -62,7 +62,13 @@ class Login:
     Who logs in where, and how: each L{connect} makes a connection.
 
     @ivar username: who logs in.
+    @ivar tcpSeconds: how many seconds a TCP connection may take to come about.
+    @ivar secureSeconds: how many it may take, that included, until the server
+        has proved who it is.
     """
+
+    tcpSeconds: float = TCP_SECONDS
+    secureSeconds: float = SECURE_SECONDS
 
     def __init__(
         self,
@@ -167,24 +173,54 @@ class Login:
         return Deferred.fromCoroutine(self._connect())
 
     async def _connect(self) -> ClientConnection:
-        if self._agentEndpoint is None:
-            return await self._logIn(self._agent, [])
-        notes: list[str] = []
-        agent: SSHAgentClient | None = None
         try:
-            agent = await connectProtocol(self._agentEndpoint, SSHAgentClient())
+            return await self.logIn()
+        except CannotConnect as error:
+            if isinstance(error.data, Failure) and error.data.value is not None:
+                raise error.data.value from None
+            raise
+
+    async def logIn(self) -> ClientConnection:
+        """
+        What L{connect} does, for a subclass: where there is no server it
+        raises L{CannotConnect}, which says so to a person.
+        """
+        notes: list[str] = []
+        agent = await self.openAgent(notes)
+        try:
+            identities = await self.findIdentities(agent, notes)
+            return await self._connectWith(identities, notes)
+        finally:
+            if isinstance(agent, SSHAgentClient) and agent is not self._agent:
+                agent.disconnect()
+
+    async def openAgent(self, notes: list[str]) -> Agent | None:
+        """
+        The agent that is asked for its keys, and to sign. One that was
+        connected for this login is disconnected after it.
+
+        @param notes: gets a line that says why there is none, for the report
+            of a login that fails.
+        """
+        if self._agentEndpoint is None:
+            return self._agent
+        try:
+            agent: SSHAgentClient = await connectProtocol(self._agentEndpoint, SSHAgentClient())
+            return agent
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001  what an endpoint fails with is its own affair
             # No reason not to try what else there is.
             notes.append(f"there is no agent: {connectText(Failure())}")
-        try:
-            return await self._logIn(agent, notes)
-        finally:
-            if agent is not None:
-                agent.disconnect()
+            return None
 
-    async def _identities(self, agent: Agent | None, notes: list[str]) -> list[Identity]:
+    async def findIdentities(self, agent: Agent | None, notes: list[str]) -> list[Identity]:
+        """
+        The keys that are offered, in their order.
+
+        @param notes: gets a line for each that should be among them, and is
+            not.
+        """
         fromAgent: list[Identity] = []
         if agent is not None:
             try:
@@ -192,35 +228,44 @@ class Login:
             except AgentError as error:
                 notes.append(f"the agent's keys: {error}")
         named = [Identity(key) for key in self._keys] + [Identity.fromFile(path) for path in self._paths]
+        return self.arrangeIdentities(named, fromAgent, notes)
+
+    def arrangeIdentities(
+        self, named: list[Identity], fromAgent: list[Identity], notes: list[str]
+    ) -> list[Identity]:
+        """
+        The order of the keys that were named, and of the agent's; and what
+        else a subclass has.
+        """
         return arrange(named, fromAgent, identitiesOnly=self._identitiesOnly)
 
-    async def _logIn(self, agent: Agent | None, notes: list[str]) -> ClientConnection:
-        identities = await self._identities(agent, notes)
+    def makeUserAuth(self, connection: ClientConnection, identities: list[Identity]) -> IdentityUserAuth:
+        """
+        What logs in.
+        """
+        userAuth = _UserAuth(self.username, self._host, connection, identities)
+        userAuth.given = self._password
+        userAuth.answers = self._answers
+        userAuth.passphrase = self._passphrase
+        userAuth.banner = self._bannerReceived
+        return userAuth
 
+    async def _connectWith(self, identities: list[Identity], notes: list[str]) -> ClientConnection:
         def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
-            userAuth = _UserAuth(self.username, self._host, connection, identities)
-            userAuth.given = self._password
-            userAuth.answers = self._answers
-            userAuth.passphrase = self._passphrase
+            userAuth = self.makeUserAuth(connection, identities)
             # To open a key is meant to take time.
             userAuth.run = threadsOf(self._reactor)
             userAuth.notes += notes
             userAuth.requireAuthentication = self._requireAuthentication
-            userAuth.banner = self._bannerReceived
             return userAuth
 
         connecting = Connecting(
-            self._host, self._port, self._hostKeys, makeUserAuth, self._reactor, SECURE_SECONDS
+            self._host, self._port, self._hostKeys, makeUserAuth, self._reactor, self.secureSeconds
         )
         connecting.algorithms = self._algorithms
         connecting.loginTimeout = self._loginTimeout
-        endpoint = HostnameEndpoint(self._reactor, self._host, self._port, TCP_SECONDS)
-        try:
-            return await connecting.connect(endpoint)
-        except CannotConnect as error:
-            if isinstance(error.data, Failure) and error.data.value is not None:
-                raise error.data.value from None
-            raise
+        endpoint = HostnameEndpoint(self._reactor, self._host, self._port, self.tcpSeconds)
+        return await connecting.connect(endpoint)
 
 
 class _UserAuth(IdentityUserAuth):

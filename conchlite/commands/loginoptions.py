@@ -1,27 +1,18 @@
 """
-How a command logs in: the options that say with what, and the login itself.
+The options that say how a command logs in.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, ClassVar
 
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.python import usage
 
-from conchlite.commands.oneshot import ICommandReactor, OneShotOptions
-from conchlite.commands.streams import writeLine
-from conchlite.error import AgentError, AuthenticationFailed, ConchError, PeerError, safe
+from conchlite.commands.oneshot import OneShotOptions
+from conchlite.error import safe
 
 if TYPE_CHECKING:
     from conchlite.algorithms.catalogue import AlgorithmSet
-    from conchlite.client.agent import SSHAgentClient
-    from conchlite.client.connecting import ClientConnection
-    from conchlite.client.hostkeys import HostKeyPolicy
-    from conchlite.client.identities import Identity
-    from conchlite.client.identityauth import IdentityUserAuth
-    from conchlite.client.terminal import Terminal
 
 
 class LoginOptions(OneShotOptions):
@@ -124,136 +115,3 @@ class LoginOptions(OneShotOptions):
                 for family in ("keyExchanges", "signatures", "ciphers", "macs")
             }
         )
-
-
-class CommandLogin:
-    """
-    One login of a command.
-    """
-
-    def __init__(
-        self, options: LoginOptions, reactor: ICommandReactor, terminal: Terminal, policy: HostKeyPolicy
-    ) -> None:
-        """
-        @param terminal: where a person can be asked.
-        @param policy: whom to trust.
-        """
-        self._options = options
-        self._reactor = reactor
-        self._terminal = terminal
-        self._policy = policy
-        self._notes: list[str] = []
-
-    async def connect(self) -> ClientConnection:
-        """
-        Connect and log in.
-
-        @return: the connection.
-        @raise ConchError: it came to nothing; the text says why, to a person.
-        """
-        options = self._options
-        try:
-            agent = await self._connectToAgent()
-            try:
-                return await self._connect(await self._identities(agent))
-            finally:
-                if agent is not None:
-                    agent.disconnect()
-        except AuthenticationFailed as e:
-            advice = ""
-            if b"password" in e.methods and not options["password"] and self._terminal.isThere():
-                advice = "; --password would ask for one"
-            raise ConchError(f"{e}{advice}") from e
-        except PeerError as e:
-            raise ConchError(f"{safe(options.host)} port {options.port}: {e}") from e
-
-    async def _connectToAgent(self) -> SSHAgentClient | None:
-        from conchlite.client.agent import connectToAgent
-
-        named = self._options["agent"]
-        path = named if named is not None else os.environ.get("SSH_AUTH_SOCK")
-        if not path or path == "none":
-            return None
-        try:
-            return await connectToAgent(self._reactor, path)
-        except AgentError as e:
-            if named is not None:
-                # Somebody asked for this one.
-                raise
-            self._notes.append(str(e))
-            return None
-
-    async def _identities(self, agent: SSHAgentClient | None) -> list[Identity]:
-        from conchlite.client import identities
-
-        options = self._options
-        paths = options["identity"]
-        named = [identities.Identity.fromFile(path) for path in paths]
-        fromAgent: list[Identity] = []
-        if agent is not None:
-            try:
-                fromAgent = await identities.agentIdentities(agent, self._reactor)
-            except AgentError as e:
-                self._notes.append(f"the agent's keys: {e}")
-        defaults = [] if paths else identities.defaultIdentities(self._notes)
-        certificates = [identities.readCertificate(path) for path in options["certificate"]]
-        found = identities.arrange(
-            named, fromAgent, defaults, certificates, identitiesOnly=bool(options["identities-only"])
-        )
-        if not found:
-            usual = ", ".join(identities.DEFAULT_PATHS)
-            asked = "there is no agent" if agent is None else "the agent has no key"
-            self._notes.append(f"{asked}, and there is no private key that can be read in {usual}")
-        return found
-
-    async def _connect(self, identities: list[Identity]) -> ClientConnection:
-        from conchlite.client.connecting import Connecting
-        from conchlite.client.identityauth import IdentityUserAuth
-        from conchlite.ssh.threads import threadsOf
-
-        options = self._options
-        login = self
-
-        class UserAuth(IdentityUserAuth):
-            def bannerReceived(self, message: str, language: str) -> None:
-                login.showBanner(message)
-
-        def makeUserAuth(connection: ClientConnection) -> IdentityUserAuth:
-            userAuth = UserAuth(
-                options.user,
-                options.host,
-                connection,
-                identities,
-                login._terminal,
-                bool(options["password"]),
-            )
-            userAuth.run = threadsOf(self._reactor)
-            userAuth.notes = login._notes
-            userAuth.requireAuthentication = bool(options["require-authentication"])
-            return userAuth
-
-        seconds = options["connect-timeout"]
-        connecting = Connecting(
-            options.host, options.port, self._policy, makeUserAuth, self._reactor, seconds
-        )
-        connecting.algorithms = options.algorithms()
-        connecting.loginTimeout = options["login-timeout"]
-        # The endpoint would give up before we do, and say less.
-        return await connecting.connect(
-            HostnameEndpoint(self._reactor, options.host, options.port, timeout=seconds + 1)
-        )
-
-    def showBanner(self, message: str) -> None:
-        """
-        Show what the server has to say on standard error, each line behind a
-        mark: what a server says shall not look like what we say.
-
-        @param message: its lines, safe to print.
-        """
-        host = safe(self._options.host)
-        for line in message.rstrip("\n").split("\n"):
-            try:
-                writeLine(f"{host} says: {line}", 2)
-            except OSError:
-                # Nobody reads it.
-                return

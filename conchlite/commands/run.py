@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from conchlite.commands.destination import checkName, parseDestination, parsePort
-from conchlite.commands.loginoptions import CommandLogin, LoginOptions
+from conchlite.commands.loginoptions import LoginOptions
 from conchlite.commands.oneshot import ICommandReactor, OneShotService
 from conchlite.commands.streams import BlockingState, standardDescriptor
 from conchlite.error import ConchError, PeerError, safe
@@ -128,6 +128,7 @@ def makeService(options: Options, reactor: ICommandReactor) -> OneShotService:
 async def _run(options: Options, reactor: ICommandReactor) -> int:
     # Imported when it is needed: the options explain themselves without it.
     from conchlite.client.terminal import Terminal
+    from conchlite.commands.login import CommandLogin
 
     terminal = Terminal(reactor)
     connection = await CommandLogin(options, reactor, terminal, _policy(options, terminal)).connect()

@@ -12,7 +12,7 @@ from conchlite import error
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT
 from conchlite.client.policies import AcceptNew, Ask, Pin, Policy, Strict
 from conchlite.commands import run
-from conchlite.commands.loginoptions import CommandLogin
+from conchlite.commands.login import CommandLogin
 from conchlite.commands.run import Options
 from tests.commands.capture import CapturingTestCase
 
