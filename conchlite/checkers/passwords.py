@@ -16,10 +16,10 @@ from importlib import import_module
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import IUsernamePassword, UsernamePassword
+from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
+from zope.interface import Interface, implementer
 
 from conchlite.algorithms.base import RandomBytes
 from conchlite.error import UsageError, safe
@@ -69,12 +69,50 @@ def _fits(password: bytes) -> bool:
 
 
 @implementer(ICredentialsChecker)
-class InMemoryPasswordDatabase:
+class _PasswordChecker:
+    """
+    What looks at a password before it reaches anything that could mistake it.
+    """
+
+    credentialInterfaces: tuple[type[Interface], ...] = (IUsernamePassword,)
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """
+        Judge a password.
+
+        @return: fires with the user's name. Fails with L{UnauthorizedLogin},
+            and with L{UsageError} where the checker cannot judge.
+        """
+        return Deferred.fromCoroutine(self._check(credentials))
+
+    async def _check(self, credentials: Any) -> bytes:
+        username: bytes = credentials.username
+        password = await self._passwordOf(credentials)
+        if not _fits(password):
+            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
+        await self._judge(username, password, self._run or loginOf(credentials).run)
+        return username
+
+    async def _passwordOf(self, credentials: Any) -> bytes:
+        return asBytes(credentials.password)
+
+    async def _judge(self, username: bytes, password: bytes, run: Run) -> None:
+        """
+        Return where the password is the user's.
+
+        @param run: calls what takes long.
+        @raise UnauthorizedLogin: it is not.
+        """
+        raise NotImplementedError
+
+
+class InMemoryPasswordDatabase(_PasswordChecker):
     """
     The passwords of a few users, hashed, given by the program.
     """
-
-    credentialInterfaces = (IUsernamePassword,)
 
     # Of no password: it is computed with where there is no user.
     _nobodys = f"scrypt${_N}${_R}${_P}$" + "A" * 22 + "==$" + "A" * 43 + "="
@@ -88,34 +126,19 @@ class InMemoryPasswordDatabase:
         @param run: how scrypt is called; by default in a thread of the
             reactor's, if it is a server of ours that asks.
         """
+        super().__init__(run)
         self._hashes: Mapping[Any, str] = {} if hashes is None else hashes
-        self._run = run
 
-    def requestAvatarId(self, credentials: UsernamePassword) -> Deferred[bytes | tuple[()]]:
-        """
-        Judge a password.
-
-        @return: fires with the user's name. Fails with L{UnauthorizedLogin}.
-        """
-        return Deferred.fromCoroutine(self._check(credentials))
-
-    async def _check(self, credentials: UsernamePassword) -> bytes:
-        username: bytes = credentials.username
-        password = asBytes(credentials.password)
-        if not _fits(password):
-            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
+    async def _judge(self, username: bytes, password: bytes, run: Run) -> None:
         known = self._hashes.get(username)
         if known is None:
             known = self._hashes.get(username.decode("utf-8", "replace"))
-        run = self._run or loginOf(credentials).run
         good = await run(_matches, password, self._nobodys if known is None else known)
         if known is None or not good:
             raise UnauthorizedLogin(f"no password of {safe(username)}'s")
-        return username
 
 
-@implementer(ICredentialsChecker)
-class PAMChecker:
+class PAMChecker(_PasswordChecker):
     """
     Asks the machine's PAM, with the extra C{pam}: about a password, or, with
     C{keyboard-interactive}, about what the user answers.
@@ -136,32 +159,20 @@ class PAMChecker:
         @param library: what has C{PamAuthenticator}; by default the package
             C{pam}.
         """
+        super().__init__(run)
         self._service = service
-        self._run = run
         self._library = library
 
-    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
-        """
-        Judge a password, or ask for one.
+    async def _passwordOf(self, credentials: Any) -> bytes:
+        if not IKeyboardInteractive.providedBy(credentials):
+            return asBytes(credentials.password)
+        (answer,) = await credentials.ask("", "", [(self.prompt, False)])
+        return asBytes(answer)
 
-        @return: fires with the user's name. Fails with L{UnauthorizedLogin},
-            or with L{UsageError} where the package C{pam} is not installed.
-        """
-        return Deferred.fromCoroutine(self._check(credentials))
-
-    async def _check(self, credentials: Any) -> bytes:
-        username: bytes = credentials.username
-        if IKeyboardInteractive.providedBy(credentials):
-            (answer,) = await credentials.ask("", "", [(self.prompt, False)])
-            password = asBytes(answer)
-        else:
-            password = asBytes(credentials.password)
-        if not _fits(password) or b"\0" in username:
-            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
-        run = self._run or loginOf(credentials).run
-        if not await run(self._ask, username, password):
+    async def _judge(self, username: bytes, password: bytes, run: Run) -> None:
+        # A NUL would end the name for PAM.
+        if b"\0" in username or not await run(self._ask, username, password):
             raise UnauthorizedLogin("PAM says no")
-        return username
 
     def _ask(self, username: bytes, password: bytes) -> bool:
         library = self._library
@@ -178,14 +189,11 @@ class PAMChecker:
         return authenticator.authenticate(name, text, service=self._service) is True
 
 
-@implementer(ICredentialsChecker)
-class UNIXPasswordDatabase:
+class UNIXPasswordDatabase(_PasswordChecker):
     """
     The passwords of the machine's users, where their hashes can be read.
     L{PAMChecker} is better: it knows of accounts that are locked or expired.
     """
-
-    credentialInterfaces = (IUsernamePassword,)
 
     # crypt's SHA-512, of nothing that anybody knows.
     _nobodys = "$6$conchlite$" + "." * 86
@@ -204,36 +212,21 @@ class UNIXPasswordDatabase:
         @param run: how C{crypt} is called; by default in a thread of the
             reactor's, if it is a server of ours that asks.
         """
+        super().__init__(run)
         self._functions = _ofTheMachine() if getByNameFunctions is None else getByNameFunctions
         self._crypt = crypt
-        self._run = run
 
-    def requestAvatarId(self, credentials: UsernamePassword) -> Deferred[bytes | tuple[()]]:
-        """
-        Judge a password.
-
-        @return: fires with the user's name. Fails with L{UnauthorizedLogin},
-            or with L{UsageError} where there is no crypt(3).
-        """
-        return Deferred.fromCoroutine(self._check(credentials))
-
-    async def _check(self, credentials: UsernamePassword) -> bytes:
-        username: bytes = credentials.username
-        password = asBytes(credentials.password)
+    async def _judge(self, username: bytes, password: bytes, run: Run) -> None:
         # Nothing reaches crypt(3) whose length was not looked at: of some, a
         # long password was read as a hash.
-        if not _fits(password):
-            raise UnauthorizedLogin("an empty password, a long one, or one with a NUL")
         hashed = self._hashOf(username)
         text = password.decode("utf-8", "surrogateescape")
-        run = self._run or loginOf(credentials).run
         made = await run(self._crypt or _crypt(), text, hashed or self._nobodys)
         good = made is not None and hmac.compare_digest(
             made.encode("utf-8", "surrogateescape"), (hashed or self._nobodys).encode()
         )
         if hashed is None or not good:
             raise UnauthorizedLogin(f"no password of {safe(username)}'s")
-        return username
 
     def _hashOf(self, username: bytes) -> str | None:
         try:
