@@ -43,8 +43,9 @@ class ConsoleUI:
 
     def prompt(self, text: bytes) -> Deferred[bool]:
         """
-        @return: fires with True for C{yes}, with False for C{no} and at the
-            end of the input; fails where the terminal cannot be opened.
+        @return: fires with True for C{yes}, with False for C{no}, for nothing
+            and at the end of the input; fails where the terminal cannot be
+            opened.
         """
         return maybeDeferred(self._prompt, text)
 

@@ -88,10 +88,10 @@ class Rotation:
         if not 0 < len(blobs) <= MAXIMUM_HOST_KEYS or self._key.blob not in blobs:
             return
         lines = list(self._records.lines(self._key.name))
-        if self._line.entry.blob not in [line.entry.blob for line in lines if not line.entry.marker]:
+        known = [line.entry.blob for line in lines if not line.entry.marker]
+        if self._line.entry.blob not in known:
             # Somebody took it out meanwhile.
             return
-        known = [line.entry.blob for line in lines if not line.entry.marker]
         new = [blob for blob in blobs if blob not in known and self._mayBeAdded(blob)]
         types = {catalogue.keyTypeOfSignature(algorithm) for algorithm in algorithms}
         file = self._records.files[0]

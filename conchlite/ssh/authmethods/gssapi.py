@@ -259,7 +259,7 @@ class GSSAPIServer(ServerMethod):
         try:
             context = await self._run(library.accept, mechanism, self.server.gssapiService)
         except GSSAPIError as error:
-            raise UnauthorizedLogin(f"the server has no key for {mechanism}: {error}") from None
+            raise UnauthorizedLogin(f"the server has no key for {mechanism}: {safe(str(error))}") from None
         await self._establish(context, encoded)
         user = self.server.user
         return await self.login(GSSAPICredentials(user, mechanism, context.principal, context.delegated))
@@ -295,7 +295,7 @@ class GSSAPIServer(ServerMethod):
             if error.token:
                 message = UserauthGSSAPIErrtok(error.token)
                 self.server.transport.sendPacket(message.number, message.pack())
-            raise UnauthorizedLogin(f"the mechanism failed: {error}") from None
+            raise UnauthorizedLogin(f"the mechanism failed: {safe(str(error))}") from None
         return answer
 
     async def _verify(self, context: SecurityContext, number: int, packet: bytes) -> None:
@@ -312,7 +312,7 @@ class GSSAPIServer(ServerMethod):
         try:
             await self._run(context.verify, covered, mic)
         except GSSAPIError as error:
-            raise UnauthorizedLogin(f"the MIC is wrong: {error}") from None
+            raise UnauthorizedLogin(f"the MIC is wrong: {safe(str(error))}") from None
 
     async def _clientFailed(self, packet: bytes) -> None:
         """
