@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
@@ -26,14 +27,17 @@ _DERIVATIONS = (b"Argon2id", b"Argon2i", b"Argon2d")
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 
 
-class _Secrets(NamedTuple):
+@dataclass(frozen=True)
+class _Secrets:
     """
+    What a passphrase is made into; its C{repr} shows nothing of it.
+
     @ivar material: the cipher's key and initial vector; empty without one.
     @ivar macKey: the key of the MAC.
     """
 
-    material: bytes
-    macKey: bytes
+    material: bytes = field(repr=False)
+    macKey: bytes = field(repr=False)
 
 
 class PuTTYFile:
