@@ -225,12 +225,17 @@ class IdentityUserAuth(SSHUserAuthClient):
         What the server asks, typed at the terminal. Whatever is shown of it is
         marked as the server's.
         """
-        if not self._password or not prompts:
-            return None
-        if self._terminal is None:
-            self.notes.append("there is no terminal to answer the server's questions at")
+        if not self._password or self._terminal is None or not prompts:
             return None
         return Deferred.fromCoroutine(self._answerAll(self._terminal, name, instruction, prompts))
+
+    def hasAnswers(self) -> bool:
+        """
+        Whether there is a person to ask.
+        """
+        if self._password and self._terminal is None:
+            self.notes.append("there is no terminal to answer the server's questions at")
+        return self._password and self._terminal is not None
 
     async def _answerAll(
         self, terminal: Terminal, name: bytes, instruction: bytes, prompts: list[tuple[bytes, bool]]

@@ -132,6 +132,8 @@ class Login:
         @raise ConchError: a file of C{identities} cannot be read.
         """
         for key in keys:
+            if not hasattr(key, "isPublic"):
+                raise UsageError("keys: they are Key objects; the paths of files are given as identities")
             if key.isPublic():
                 raise UsageError("keys: one is a public key, and only a private key can log in")
         self.username = asBytes(username)
@@ -142,6 +144,8 @@ class Login:
         self._keys = tuple(keys)
         # Either a connection to an agent, or what leads to one.
         self._agentEndpoint = agent if IStreamClientEndpoint.providedBy(agent) else None
+        if isinstance(agent, str | bytes):
+            raise UsageError("agent: an endpoint, or what connectToAgent gives, and not a path")
         self._agent: Agent | None = None if self._agentEndpoint is not None else cast("Agent | None", agent)
         self._paths = tuple(identities)
         self._identitiesOnly = identitiesOnly
@@ -285,6 +289,9 @@ class _UserAuth(IdentityUserAuth):
 
     def getPassword(self, prompt: bytes | None = None) -> Deferred[Text | None] | None:
         return None if prompt is not None else succeed(self.given)
+
+    def hasAnswers(self) -> bool:
+        return self.given is not None or self.answers is not None
 
     def getGenericAnswers(
         self, name: bytes, instruction: bytes, prompts: list[tuple[bytes, bool]]

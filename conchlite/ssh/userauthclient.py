@@ -244,6 +244,18 @@ class SSHUserAuthClient(SSHService):
         """
         return None
 
+    def hasAnswers(self) -> bool:
+        """
+        Whether there is anything to answer the server's questions with. If not,
+        C{keyboard-interactive} is not begun: that would be one more failure in
+        the server's count, and in its log. As it stands, whether a subclass has
+        a L{getGenericAnswers} or a L{getPassword}.
+        """
+        return any(
+            getattr(getattr(self, name), "__func__", None) is not getattr(SSHUserAuthClient, name)
+            for name in ("getGenericAnswers", "getPassword")
+        )
+
     def getHostKey(self) -> Later[GivenPrivateKey] | GivenPrivateKey:
         """
         The next host key of this machine to log in with by C{hostbased}.

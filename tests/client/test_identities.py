@@ -451,7 +451,20 @@ class IdentityUserAuthTests(IdentityTestCase):
         self.assertIsNone(self.userAuth(terminal=FakeTerminal(b"1")).getGenericAnswers(b"", b"", prompts))
         auth = self.userAuth(password=True)
         self.assertIsNone(auth.getGenericAnswers(b"", b"", prompts))
-        self.assertIn("no terminal", auth.notes[0])
+
+    def test_hasAnswers(self) -> None:
+        """
+        Whether there is anybody to ask, and if not, why not.
+        """
+        for terminal, password, expected, notes in (
+            (FakeTerminal(b"1"), True, True, 0),
+            (FakeTerminal(b"1"), False, False, 0),
+            (None, False, False, 0),
+            (None, True, False, 1),
+        ):
+            auth = self.userAuth(terminal=terminal, password=password)
+            self.assertIs(auth.hasAnswers(), expected)
+            self.assertEqual(["no terminal" in note for note in auth.notes], [True] * notes)
 
     def test_password(self) -> None:
         """

@@ -321,6 +321,29 @@ class LoginTests(LoginTestCase):
         self.network.flush()
         self.successResultOf(connecting)
 
+    def test_whatIsNotAsked(self) -> None:
+        """
+        Questions are not begun where there is nothing to answer them with.
+        """
+        for given, expected in (
+            ({}, False),
+            ({"password": PASSWORD}, True),
+            ({"answers": lambda name, instruction, prompts: []}, True),
+        ):
+            self.server.checking.close()
+            self.begin(self.login(**given))
+            self.assertIs(self.network.pumps[-1].client._wrappedProtocol.service.hasAnswers(), expected)
+
+    def test_paths(self) -> None:
+        """
+        Who gives paths where keys and agents are wanted is told where paths go.
+        """
+        for given, said in (
+            ({"keys": ["id_ed25519"]}, "identities"),
+            ({"agent": "/agent"}, "connectToAgent"),
+        ):
+            self.assertIn(said, str(self.assertRaises(UsageError, self.login, **given)))
+
     def test_requireAuthentication(self) -> None:
         """
         Row 55: a server that lets anybody in is left, if that is wanted.

@@ -102,6 +102,7 @@ class ReportTests(TestCase):
         report = await self.report(options)
         self.assertIn("the server accepts only keyboard-interactive, ", report.cause)
         self.assertIn("not answered", report.cause)
+        self.assertEqual((), report.attempts)
 
     async def test_nobody(self) -> None:
         options = dict.fromkeys(

@@ -91,7 +91,7 @@ class KeyboardInteractiveClient(ClientMethod):
             self._refused.add(self._transcript)
         if self.step is Step.DECLINED or self._attempts >= self.client.maximumPasswordAttempts:
             return False
-        if not self._hasAnswers():
+        if not self.client.hasAnswers():
             return False
         if not self.client.transport.isEncrypted("both"):
             self.record.obstacles.append("keyboard-interactive, as the connection is not encrypted")
@@ -104,17 +104,6 @@ class KeyboardInteractiveClient(ClientMethod):
 
     def _asked(self, packet: bytes) -> Deferred[bool]:
         return Deferred.fromCoroutine(self._respond(UserauthInfoRequest.unpack(packet)))
-
-    def _hasAnswers(self) -> bool:
-        """
-        Whether the program has any of what may be asked.
-        """
-        from conchlite.ssh.userauthclient import SSHUserAuthClient
-
-        return any(
-            getattr(getattr(self.client, name), "__func__", None) is not getattr(SSHUserAuthClient, name)
-            for name in ("getGenericAnswers", "getPassword")
-        )
 
     async def _respond(self, request: UserauthInfoRequest) -> bool:
         response = await self._response(request)
