@@ -93,7 +93,7 @@ MEMBERS = [
     (
         SSHClientTransport,
         "_KEY_EXCHANGE_NONE _allowedKeyExchangeMessageType _keyExchangeState _unsupportedVersionReceived "
-        "connectionSecure dataReceived "
+        "buf connectionSecure dataReceived "
         "dispatchMessage instance ourVersionString requestService sendDisconnect sendKexInit sendPacket "
         "verifyHostKey",
     ),

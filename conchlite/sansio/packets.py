@@ -79,6 +79,13 @@ class PacketReader:
         if len(chunks) >= _MANY_CHUNKS:
             chunks[:] = [b"".join(chunks)]
 
+    @property
+    def unread(self) -> bytes:
+        """
+        What was fed and not yet read.
+        """
+        return b"".join((self._view[self._offset :], *self._chunks))
+
     def next(self) -> bytes | None:
         """
         The next packet: padding_length, payload, padding. L{None} as long as

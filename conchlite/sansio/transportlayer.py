@@ -138,6 +138,13 @@ class TransportLayer(SendingHalf):
         return self._reader.waiting
 
     @property
+    def unread(self) -> bytes:
+        """
+        The bytes that came and were not read yet.
+        """
+        return self._versionReader.unread if self.phase is Phase.VERSION else self._reader.unread
+
+    @property
     def bytesReceived(self) -> int:
         """
         The size of all packets that were opened.

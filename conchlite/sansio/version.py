@@ -64,6 +64,13 @@ class VersionReader:
             raise BadVersion(f"a line of more than {self._limit()} bytes where a version was expected")
         return None
 
+    @property
+    def unread(self) -> bytes:
+        """
+        The beginning of a line whose end has not come.
+        """
+        return bytes(self._buffer)
+
     def _limit(self) -> int:
         if not self._linesBefore or self._buffer.startswith(b"SSH-"):
             return MAXIMUM_VERSION_LINE

@@ -480,6 +480,15 @@ class SSHTransportBase(TransportSending, Protocol):
         self._timers.loginLimited()
 
     @property
+    def buf(self) -> bytes:
+        """
+        What the peer sent that was not read yet: part of a packet, or all that
+        waits while a verdict is awaited. To be looked at, not to be set.
+        """
+        # Programs look before there is a connection, too.
+        return self._layer.unread if hasattr(self, "_layer") else b""
+
+    @property
     def isAuthenticated(self) -> bool:
         """
         Whether the user is who he says. The service that finds out sets it.

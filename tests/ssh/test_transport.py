@@ -512,6 +512,29 @@ class EndTests(SynchronousTestCase):
         self.assertTrue(tcp.disconnecting)
         self.assertIsInstance(client.closeReason.value, BadVersion)
 
+    def test_buf(self) -> None:
+        """
+        What has come and was not read yet can be looked at, and only that: of
+        a line, of a packet, and of what waits for a verdict.
+        """
+        client = Client()
+        self.assertEqual(b"", client.buf)
+        client.makeConnection(StringTransport())
+        client.dataReceived(b"hello\r\nSSH-2")
+        self.assertEqual(b"SSH-2", client.buf)
+        client.dataReceived(b".0-peer\r\n\0\0")
+        client.dataReceived(b"\1")
+        self.assertEqual(b"\0\0\1", client.buf)
+        client = Client()
+        client.verdict = Deferred()
+        link = Link(client).secure()
+        self.assertGreater(len(client.buf), 16)
+        client.verdict.callback(True)
+        link.flush()
+        self.assertEqual(b"", client.buf)
+        with self.assertRaises(AttributeError):
+            client.buf = b""
+
     def test_versionsOfEachRole(self) -> None:
         """
         Row 3: a server speaks 2.0 alone; a client takes 1.99 for it too.
