@@ -10,6 +10,7 @@ import hmac
 
 from conchlite.error import GSSAPIError
 from conchlite.interfaces import IGSSAPICredentials
+from conchlite.ssh.common import NS
 from conchlite.ssh.gssapi import KERBEROS
 from conchlite.ssh.userauth import SSHUserAuthServer
 from tests.ssh.authlink import FakeChecker
@@ -25,6 +26,33 @@ OID = bytes.fromhex("06092a864886f712010202")
 SPNEGO = bytes.fromhex("06062b0601050502")
 
 FIRST = f"first|alice@EXAMPLE.ORG|{SERVICE}|False".encode()
+
+
+def outOfPlace(steps):
+    """
+    The messages of a method that have no place at a step.
+
+    @param steps: what brings about a step, to the messages that it allows.
+    @return: yields each message's number and the step, which was brought about.
+    """
+    for step, allowed in steps.items():
+        for number in set(range(60, 80)) - allowed:
+            step()
+            yield number, step
+
+
+def damaged(*places):
+    """
+    Messages that are cut off, or have more behind them.
+
+    @param places: what brings about a step, and a message that belongs there.
+    @return: yields each message's number and what it carries; the step was
+        brought about.
+    """
+    for step, number in places:
+        for packet in (b"", NS(b"x")[:-1], NS(b"x") + b"x"):
+            step()
+            yield number, packet
 
 
 class FakeContext:

@@ -36,6 +36,8 @@ from tests.ssh.fakegssapi import (
     FakeLibrary,
     GSSAPIAuthServer,
     GSSAPIProgram,
+    damaged,
+    outOfPlace,
     trusting,
 )
 
@@ -311,26 +313,23 @@ class ClientTests(ClientMixin, SynchronousTestCase):
             self.negotiate: {TOKEN, ERROR, ERRTOK},
             self.prove: {ERROR, ERRTOK},
         }
-        for step, allowed in steps.items():
-            for number in set(range(60, 80)) - allowed:
-                step()
-                self.transport.receive(number, NS(b"x"))
-                self.assertIsInstance(self.transport.error, UnexpectedMessage, (step, number))
+        for number, step in outOfPlace(steps):
+            self.transport.receive(number, NS(b"x"))
+            self.assertIsInstance(self.transport.error, UnexpectedMessage, (step, number))
 
     def test_malformed(self):
         """
         Each message is parsed strictly.
         """
-        for step, number in (
+        places = (
             (self.offer, RESPONSE),
             (self.negotiate, TOKEN),
             (self.negotiate, ERROR),
             (self.prove, ERRTOK),
-        ):
-            for packet in (b"", NS(b"x")[:-1], NS(b"x") + b"x"):
-                step()
-                self.transport.receive(number, packet)
-                self.assertIsInstance(self.transport.error, MalformedMessage)
+        )
+        for number, packet in damaged(*places):
+            self.transport.receive(number, packet)
+            self.assertIsInstance(self.transport.error, MalformedMessage)
 
     def test_waits(self):
         """

@@ -31,6 +31,8 @@ from tests.ssh.fakegssapi import (
     TOKEN,
     FakeLibrary,
     GSSAPIAuthServer,
+    damaged,
+    outOfPlace,
     trusting,
 )
 
@@ -228,27 +230,19 @@ class ServerTests(ServerMixin, SynchronousTestCase):
         connection.
         """
         steps = {self.chosen: {TOKEN, ERRTOK}, self.complete: {COMPLETE, ERRTOK, MIC}}
-        for step, allowed in steps.items():
-            for number in set(range(60, 80)) - allowed:
-                step()
-                self.assertEqual(self.answer(number, NS(b"x")), [])
-                self.assertIsInstance(self.transport.error, UnexpectedMessage, (step, number))
-                self.assertNobodyAsked()
+        for number, step in outOfPlace(steps):
+            self.assertEqual(self.answer(number, NS(b"x")), [])
+            self.assertIsInstance(self.transport.error, UnexpectedMessage, (step, number))
+            self.assertNobodyAsked()
 
     def test_malformed(self):
         """
         Each message is parsed strictly.
         """
-        for step, number in (
-            (self.chosen, TOKEN),
-            (self.chosen, ERRTOK),
-            (self.complete, MIC),
-            (self.complete, ERRTOK),
-        ):
-            for packet in (b"", NS(b"x")[:-1], NS(b"x") + b"x"):
-                step()
-                self.assertEqual(self.answer(number, packet), [])
-                self.assertIsInstance(self.transport.error, MalformedMessage)
+        places = (self.chosen, TOKEN), (self.chosen, ERRTOK), (self.complete, MIC), (self.complete, ERRTOK)
+        for number, packet in damaged(*places):
+            self.assertEqual(self.answer(number, packet), [])
+            self.assertIsInstance(self.transport.error, MalformedMessage)
         self.complete()
         self.assertEqual(self.answer(COMPLETE, b"x"), [])
         self.assertIsInstance(self.transport.error, MalformedMessage)
