@@ -177,7 +177,8 @@ MAXIMUM_PBKDF2_ITERATIONS = 2_000_000
 #: The most work (N * r * p) of scrypt: some seconds, and 256 MiB.
 MAXIMUM_SCRYPT_WORK = 2**21
 
-#: The most memory of Argon2, in KiB, and the most work: that times the passes.
+#: The most memory of Argon2, in KiB, and the most work: that times the passes,
+#: and 128 more for each lane but the first.
 MAXIMUM_ARGON2_MEMORY = 256 * 1024
 MAXIMUM_ARGON2_WORK = 4 * 1024 * 1024
 

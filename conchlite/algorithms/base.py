@@ -403,7 +403,8 @@ class Effort:
     @ivar iterations: iterations of PBKDF2, in PKCS#8.
     @ivar scryptWork: N * r * p of scrypt, in PKCS#8; 1 is 128 bytes of memory.
     @ivar argon2Memory: the memory of Argon2 in KiB, in PuTTY's format.
-    @ivar argon2Work: that, times its passes.
+    @ivar argon2Work: that, times its passes; a lane that is not the first
+        counts as 128 KiB.
     """
 
     bcryptRounds: int = limits.MAXIMUM_BCRYPT_ROUNDS

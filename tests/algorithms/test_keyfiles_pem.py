@@ -200,6 +200,27 @@ class PEMTests(KeyFileTestCase):
         ]:
             self.assertIsNone(pem._derived(kdf, list(options), b"secret", 32), options)
 
+    def test_memoryOfScrypt(self):
+        """
+        Row 89's other half, too: scrypt with a small N and a large r has its
+        memory beside the blocks that N counts.
+        """
+
+        def element(tag: int, content: bytes) -> bytes:
+            return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
+
+        def check(*numbers: int) -> None:
+            integers = b"".join(element(2, n.to_bytes(4, "big")) for n in numbers)
+            kdf = element(0x30, element(6, pem._SCRYPT) + element(0x30, element(4, b"salt") + integers))
+            parameters = element(0x30, kdf + element(0x30, b""))
+            algorithm = element(0x30, element(6, pem._PBES2) + parameters)
+            pem._checkWork(element(0x30, algorithm + element(4, b"")), USUAL_EFFORT)
+
+        for numbers in ((2**18, 8, 1), (2**14, 8, 16), (2**14, 128, 1), (16, 1, 1), (2, 1, 2**17)):
+            check(*numbers)
+        for numbers in ((2, 2**20, 1), (2, 2**18, 4), (4, 2**19, 1), (2, 1024, 1024), (2**19, 8, 1)):
+            self.assertRaises(BadKeyError, check, *numbers)
+
     def test_workIsBoundedBeforeItIsDone(self):
         """
         Row 89's other half: PKCS#8 names its own number of iterations too.

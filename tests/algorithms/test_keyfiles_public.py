@@ -54,6 +54,21 @@ class RFC4716Tests(KeyFileTestCase):
         for comment in (b"x" * 1023, b"a\nb"):
             self.assertRaises(UsageError, rfc4716.PUBLIC.dump, publicKey("ed25519"), comment, None)
 
+    def test_continued(self):
+        """
+        A line ends with a backslash, or does not; the one before it has its
+        own. However many there are, each is looked at once.
+        """
+        for value, comment in (
+            (b"a\\\nb", b"ab"),
+            (b"a\\\\\n", b"a\\"),
+            (b"x\\\n" * 300_000 + b"y", b"x" * 300_000 + b"y"),
+        ):
+            begin, old, *rest = keyText("ed25519.rfc4716").split(b"\n")
+            self.assertIn(b"Comment: ", old)
+            text = b"\n".join([begin, b"Comment: " + value, *rest])
+            self.assertEqual(rfc4716.PUBLIC.load(text, None).comment, comment)
+
     def test_headers(self):
         """
         The RFC's own kinds: without quotes, in any case, continued, unknown.

@@ -112,7 +112,13 @@ class PuTTYTests(KeyFileTestCase):
                 (b"Argon2-Memory: 256", b"Argon2-Memory: 262145"),
                 (b"Argon2-Memory: 256", b"Argon2-Memory: 999999999"),
                 (b"Argon2-Passes: 3", b"Argon2-Passes: 999999999"),
+                # Each lane is a thread, four times in each pass: a minute.
+                (
+                    b"Argon2-Memory: 256\nArgon2-Passes: 3\nArgon2-Parallelism: 1",
+                    b"Argon2-Memory: 262144\nArgon2-Passes: 8\nArgon2-Parallelism: 32768",
+                ),
             ]:
+                self.assertIn(old, data)
                 error = self.assertRaises(BadKeyError, putty.PRIVATE.load, data.replace(old, new), PASSPHRASE)
                 self.assertIn("too much work", str(error))
         self.assertFalse(argon2.called)

@@ -341,6 +341,10 @@ def _checkWork(der: bytes, effort: Effort) -> None:
         # cipher's parameters may have of integers.
         largest = max(largest, *integers, 0)
         work = max(work, math.prod(integers[:3]))
+        # Beside its N blocks scrypt has p + 2 of them: with a small N and a
+        # large r that is most of the memory.
+        if len(integers) > 2 and integers[1] * (integers[2] + 2) > effort.scryptWork // 8:
+            work = effort.scryptWork + 1
     if largest > effort.iterations or (isScrypt and work > effort.scryptWork):
         raise BadKeyError(f"{_WHAT}: to derive its key is too much work")
 

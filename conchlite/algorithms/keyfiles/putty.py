@@ -98,6 +98,10 @@ def _version2(passphrase: bytes) -> _Secrets:
     return _Secrets(key + iv, _sha1(b"putty-private-key-file-mac-key" + passphrase))
 
 
+#: What a lane costs in each pass: as much time as this many KiB of memory.
+_LANE_WORK = 128
+
+
 def _sha1(data: bytes) -> bytes:
     # The format's own; what it protects is no better than the passphrase.
     return hashlib.sha1(data, usedforsecurity=False).digest()
@@ -120,7 +124,10 @@ class _Derivation(NamedTuple):
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.kdf import argon2
 
-        if self.memory > effort.argon2Memory or self.memory * self.passes > effort.argon2Work:
+        # Lanes are threads, begun anew four times in each pass: with thousands
+        # of them they, and not the memory, are the work.
+        work = (self.memory + _LANE_WORK * (self.parallelism - 1)) * self.passes
+        if self.memory > effort.argon2Memory or work > effort.argon2Work:
             raise BadKeyError(f"{_WHAT}: to derive its key is too much work")
         cipher = FILE_CIPHERS[_CIPHER]
         size = cipher.keySize + cipher.ivSize

@@ -64,16 +64,21 @@ def _headers(lines: list[bytes]) -> tuple[dict[bytes, bytes], list[bytes]]:
     The headers by their names in lower case, and the lines behind them.
     """
     headers: dict[bytes, bytes] = {}
-    rest = list(lines)
+    at = 0
     # What is base64 has no colon.
-    while rest and b":" in rest[0]:
-        name, _, value = rest.pop(0).partition(b":")
-        while value.endswith(b"\\"):
-            if not rest:
+    while at < len(lines) and b":" in lines[at]:
+        name, _, value = lines[at].partition(b":")
+        at += 1
+        # There may be millions of either: none is copied more than once.
+        parts = [value]
+        while parts[-1].endswith(b"\\"):
+            if at == len(lines):
                 raise DamagedKey(f"{_WHAT}: a header that does not end")
-            value = value[:-1] + rest.pop(0)
-        headers[name.strip().lower()] = value.strip()
-    return headers, rest
+            parts[-1] = parts[-1][:-1]
+            parts.append(lines[at])
+            at += 1
+        headers[name.strip().lower()] = b"".join(parts).strip()
+    return headers, lines[at:]
 
 
 def _unquoted(value: bytes) -> bytes:
