@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 #: Makes a key of a line without options.
 ParseKey = Callable[[bytes], "Key"]
 
+#: The most bytes of a line: to find where its options end takes memory, a
+#: hundred times as much.
+MAXIMUM_LINE_SIZE = 256 * 1024
+
 _log = Logger()
 
 # Names with which a path is made; what an account is called is narrower still.
@@ -91,6 +95,8 @@ def parseAuthorizedKey(line: bytes, source: str = "", parseKey: ParseKey = _plai
 
     @raise InvalidEntry: it is none, or has an option that is not known.
     """
+    if len(line) > MAXIMUM_LINE_SIZE:
+        raise InvalidEntry(f"a line of {len(line)} bytes: at most {MAXIMUM_LINE_SIZE}")
     line = line.strip(b" \t\r\n")
     options = b""
     # What is no key to start with begins with options. parseKey is not asked

@@ -23,6 +23,9 @@ from conchlite.ssh.patterns import matchesList, parseTime
 #: No file of allowed signers is larger than this, in bytes.
 MAXIMUM_FILE_SIZE = 4 * 1024 * 1024
 
+#: No more of the lines that cannot be read are remembered.
+MAXIMUM_UNREADABLE = 16
+
 _PRINCIPALS = re.compile(rb'[ \t]*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^ \t"]+))[ \t]+')
 _OPTION = re.compile(rb'(?P<name>[A-Za-z0-9-]+)(?:="(?P<value>(?:\\"|[^"])*)")?(?P<comma>,?)')
 _VALUED = frozenset((b"namespaces", b"valid-after", b"valid-before"))
@@ -81,7 +84,8 @@ class AllowedSigners:
     Every line allows, and none forbids: as C{ssh-keygen} does, a line that
     cannot be read is left out. The errors name it, as it may have been meant.
 
-    @ivar unreadable: what is wrong with such lines, after a search.
+    @ivar unreadable: what is wrong with such lines, after a search; with the
+        first ones, where there are many.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -158,7 +162,9 @@ class AllowedSigners:
             try:
                 signer = _signer(line.strip(), principal)
             except (BadKeyError, InvalidEntry) as error:
-                self.unreadable.append(InvalidEntry(f"line {number} cannot be read: {error}"))
+                # The file may be two million of them, and its reader is told in one text.
+                if len(self.unreadable) < MAXIMUM_UNREADABLE:
+                    self.unreadable.append(InvalidEntry(f"line {number} cannot be read: {error}"))
             else:
                 if signer is not None:
                     yield signer

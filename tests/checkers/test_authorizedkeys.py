@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from conchlite.checkers.authorizedkeys import (
+    MAXIMUM_LINE_SIZE,
     AuthorizedKeysFiles,
     AuthorizedPrincipalsFiles,
     UNIXAuthorizedKeysFiles,
@@ -105,6 +106,17 @@ class LineTests(SynchronousTestCase):
             line(1)[:-8],
         ):
             self.assertRaises(InvalidEntry, parseAuthorizedKey, text)
+
+    def test_longLine(self):
+        """
+        No memory is spent on a line of megabytes.
+        """
+        for length, good in ((MAXIMUM_LINE_SIZE, True), (MAXIMUM_LINE_SIZE + 1, False)):
+            text = b'command="' + b"a" * (length - len(line(1)) - 11) + b'" ' + line(1)
+            self.assertEqual(len(text), length)
+            self.assertEqual(
+                [bool(entry.options) for entry in readAuthorizedKeys(text, "file")], [True] * good
+            )
 
     @given(st.binary())
     def test_anything(self, text):

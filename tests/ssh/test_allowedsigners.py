@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import SignerRejected
 from conchlite.files import writeWhole
-from conchlite.ssh.allowedsigners import AllowedSigners
+from conchlite.ssh.allowedsigners import MAXIMUM_UNREADABLE, AllowedSigners
 from conchlite.ssh.certificates import FOREVER
 from conchlite.ssh.keys import Key
 from conchlite.wire.publickeys import USER
@@ -46,6 +46,16 @@ class CheckTests(SynchronousTestCase):
             self.assertRejected(line(other), "no line lets this key sign as me@example.org")
         self.assertRejected(b"")
         self.assertRejected(line("me@*", key=OTHER))
+
+    def test_manyLinesThatCannotBeRead(self):
+        """
+        Of two million of them the error does not tell, nor is memory taken for them.
+        """
+        signers = AllowedSigners(b"x\n" * 1000)
+        refused = self.assertRaises(SignerRejected, signers.check, KEY.public(), "me", "file", NOW)
+        self.assertIn("line 1 cannot be read", str(refused))
+        self.assertLess(len(str(refused)), 2000)
+        self.assertEqual(len(signers.unreadable), MAXIMUM_UNREADABLE)
 
     def test_otherLines(self):
         text = (
