@@ -328,6 +328,7 @@ class ForwardedAgent:
         time.
     """
 
+    _log = Logger()
     maximumConnections = 16
 
     def __init__(self, connection: SSHConnection) -> None:
@@ -364,10 +365,15 @@ class ForwardedAgent:
 
         @param directory: where; L{None} for the place for temporary files.
         @return: its path. It is gone when the session is.
-        @raise OSError: there can be none.
+        @raise AgentError: there can be none.
         """
         if self._socket is None:
-            self._socket = AgentSocket(reactor, _SocketFactory(self), directory)
+            try:
+                self._socket = AgentSocket(reactor, _SocketFactory(self), directory)
+            except AgentError as error:
+                # The user hears only that there is none.
+                self._log.warn("a user's agent is not forwarded: {error}", error=str(error))
+                raise
         return self._socket.path
 
     def close(self) -> None:

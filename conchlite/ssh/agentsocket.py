@@ -10,8 +10,11 @@ import tempfile
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorUNIX
 from twisted.internet.protocol import Factory
+
+from conchlite.error import AgentError
 
 
 class AgentSocket:
@@ -27,16 +30,19 @@ class AgentSocket:
             L{conchlite.ssh.agent.AgentFactory}.
         @param directory: where to make the directory; L{None} for the place
             for temporary files.
-        @raise OSError: it cannot be made.
+        @raise AgentError: it cannot be made.
         """
         # mkdtemp makes it for its owner alone, under a name that was not there.
-        self._directory = tempfile.mkdtemp(prefix="ssh-", dir=directory)
+        try:
+            self._directory = tempfile.mkdtemp(prefix="ssh-", dir=directory)
+        except OSError as error:
+            raise AgentError(f"no directory for an agent's socket: {error.strerror}") from error
         self.path = os.path.join(self._directory, f"agent.{os.getpid()}")
         try:
             self._port = reactor.listenUNIX(self.path, factory, mode=0o600)
-        except BaseException:
+        except (OSError, CannotListenError) as error:
             shutil.rmtree(self._directory, ignore_errors=True)
-            raise
+            raise AgentError(f"no socket for an agent: {error}") from error
 
     def close(self) -> Deferred[None]:
         """

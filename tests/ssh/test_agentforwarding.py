@@ -8,13 +8,15 @@ import os
 import stat
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import AgentError, ChannelOpenFailed, ChannelRequestFailed, UsageError
 from conchlite.ssh.agent import AgentFactory, AgentSocket, KeyRing
-from conchlite.ssh.agentforwarding import REQUEST, AgentChannel, AgentForwarding
+from conchlite.ssh.agentforwarding import REQUEST, AgentChannel, AgentForwarding, ForwardedAgent
 from conchlite.ssh.permissions import Permissions
 from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
 from conchlite.wire import agent
@@ -443,9 +445,24 @@ class SocketTests(SynchronousTestCase):
         os.mkdir(directory)
 
         class Reactor:
-            def listenUNIX(self, *arguments, **named):
-                raise OSError("no")
+            def listenUNIX(self, path, *arguments, **named):
+                raise CannotListenError(None, path, OSError("no"))
 
-        with self.assertRaises(OSError):
-            AgentSocket(Reactor(), AgentFactory(KeyRing()), directory)
+        error = self.assertRaises(AgentError, AgentSocket, Reactor(), AgentFactory(KeyRing()), directory)
+        self.assertIn("no socket for an agent", str(error))
         self.assertEqual(os.listdir(directory), [])
+        error = self.assertRaises(
+            AgentError, AgentSocket, Reactor(), AgentFactory(KeyRing()), directory + "/x"
+        )
+        self.assertIn("No such file", str(error))
+
+    def test_refused(self):
+        """
+        A server that can make no socket says so in its log, without a traceback.
+        """
+        forwarded = ForwardedAgent(None)
+        with capturedLogs() as events:
+            self.assertRaises(AgentError, forwarded.listen, None, self.mktemp())
+        [event] = [event for event in events if event["log_namespace"].endswith("ForwardedAgent")]
+        self.assertIn("is not forwarded: no directory", formatEvent(event))
+        self.assertNotIn("log_failure", event)
