@@ -4,12 +4,15 @@ PuTTY's private keys, as puttygen 0.78 wrote them.
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
 from unittest import mock
 
 from conchlite.algorithms.base import Effort
-from conchlite.algorithms.keyfiles import openssh, putty
+from conchlite.algorithms.keyfiles import putty
 from conchlite.algorithms.publickeys.signatures import packPrivateKey
 from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError
+from conchlite.wire.types import packString
 from tests.algorithms.keyfilecases import KeyFileTestCase, privateKey
 from tests.algorithms.keyvectors import PASSPHRASE, keyText
 
@@ -137,5 +140,17 @@ class PuTTYTests(KeyFileTestCase):
 
         key = Ed25519PrivateKey.from_private_bytes(b"\x11" * 30 + b"\0\0")
         blob = b"\0\0\0\x0bssh-ed25519\0\0\0 " + key.public_key().public_bytes_raw()
-        joined = putty._joined(b"ssh-ed25519", blob, b"\0\0\0\x1e" + b"\x11" * 30, False)
-        self.assertEqual(openssh.packPrivateKey(joined), packPrivateKey(key))
+        private = packString(b"\x11" * 30)
+        covered = b"".join(map(packString, (b"ssh-ed25519", b"none", b"", blob, private)))
+        lines = [
+            "PuTTY-User-Key-File-3: ssh-ed25519",
+            "Encryption: none",
+            "Comment: ",
+            "Public-Lines: 1",
+            b64encode(blob).decode(),
+            "Private-Lines: 1",
+            b64encode(private).decode(),
+            f"Private-MAC: {hmac.new(b'', covered, 'sha256').hexdigest()}",
+        ]
+        loaded = putty.PRIVATE.load("\n".join(lines).encode(), None)
+        self.assertEqual(packPrivateKey(loaded.key), packPrivateKey(key))
