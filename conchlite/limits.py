@@ -116,7 +116,7 @@ MAXIMUM_UNREAD_ANSWERS = 256 * 1024
 
 #: How many bytes of a peer may wait, while a Deferred decides, before TCP is
 #: paused.
-MAXIMUM_WAITING = 64 * 1024
+MAXIMUM_WAITING = 16 * 1024
 
 # Connections without a login: conchlite.ssh.admission, conchlite.ssh.lograte.
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 # What spreads the delays of different users, unknown outside of this process.
 _DELAY_SECRET = os.urandom(16)
@@ -42,3 +43,16 @@ class Attempt:
         while 0 < delay < elapsed:
             delay *= 2
         return delay - elapsed
+
+
+def lighten(failure: Failure) -> None:
+    """
+    Let go of what stood around an error: the request, and all that was made
+    of it, would be held for as long as the refusal waits. The lines of the
+    traceback stay.
+    """
+    failure.cleanFailure()
+    error: BaseException | None = failure.value
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -41,7 +41,7 @@ from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.doorman import GuardedPortal
 from conchlite.ssh.factors import Login, Methods, following
 from conchlite.ssh.gssapi import KERBEROS, Library
-from conchlite.ssh.refusals import Attempt
+from conchlite.ssh.refusals import Attempt, lighten
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.threads import Run
 from conchlite.wire import numbers
@@ -403,6 +403,7 @@ class SSHUserAuthServer(SSHService):
             clock = self._clock()
             seconds = 0 if clock is None else attempt.remaining(self.user, clock.seconds())
             if clock is not None and seconds > 0:
+                lighten(result)
                 return deferLater(clock, seconds).addBoth(self._conclude, result, attempt)
         return self._conclude(None, result, attempt)
 

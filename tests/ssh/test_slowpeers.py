@@ -9,6 +9,8 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+from twisted.cred.credentials import ISSHPrivateKey, IUsernamePassword
+from twisted.cred.portal import Portal
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -16,17 +18,33 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import HandshakeTimedOut, LoginTimedOut, UnexpectedMessage
+from conchlite.interfaces import IHostBased, IKeyboardInteractive
 from conchlite.limits import (
     HANDSHAKE_SECONDS,
     LOGIN_SECONDS,
     MAXIMUM_NAMES,
     MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION,
+    MAXIMUM_PROMPTS,
+    MAXIMUM_STRINGS,
     MAXIMUM_UNAUTHENTICATED_BYTES,
 )
 from conchlite.sansio.role import Role
+from conchlite.ssh.authmethods.keyboardinteractive import KeyboardInteractive
+from conchlite.ssh.certificates import FOREVER
+from conchlite.ssh.userauth import SSHUserAuthServer
 from conchlite.wire import numbers
+from conchlite.wire.publickeys import USER
 from conchlite.wire.types import packString
+from conchlite.wire.userauth import (
+    HostBasedData,
+    KeyboardInteractiveData,
+    PasswordData,
+    PublicKeyData,
+    UserauthInfoResponse,
+)
 from tests.sansio.pairs import FAST, End, clearPacket, clientKexInit
+from tests.ssh.authlink import FakeChecker, FakeRealm, ed25519
+from tests.ssh.authscenes import request
 from tests.ssh.links import ServerFactory
 from tests.ssh.wholeconnections import Stream, connected
 
@@ -254,6 +272,92 @@ class MemoryTests(SynchronousTestCase):
         for _ in range(100):
             client.message(end, bytes((numbers.MSG_IGNORE,)) + packString(bytes(30_000)))
         self.assertIsNone(client.server.closeReason)
+
+
+def undecided(*interfaces: Any) -> ServerFactory:
+    """
+    A server whose checkers never come to an end; who can be asked is asked.
+    """
+
+    def answer(credentials: Any) -> Deferred[Any]:
+        if isinstance(credentials, KeyboardInteractive):
+            return credentials.ask("", "", [("Password: ", False)] * MAXIMUM_PROMPTS).addCallback(
+                lambda answers: Deferred()
+            )
+        return Deferred()
+
+    server = factory()
+    server.portal = Portal(FakeRealm(), [FakeChecker(interface, answer) for interface in interfaces])
+    server.getService = lambda transport, service: SSHUserAuthServer
+    return server
+
+
+def certificate(signed: bool) -> bytes:
+    """
+    A request with a certificate that has as many names as there may be; if it
+    is signed, it is not by its key, and is refused when the delay is over.
+    """
+    names = [b"%03d" % number + b"x" * 90 for number in range(MAXIMUM_STRINGS)]
+    key = ed25519(1).signCertificate(
+        ed25519(2).public(), kind=USER, keyID="id", principals=names, validBefore=FOREVER
+    )
+    signature = packString(packString(b"ssh-ed25519") + packString(bytes(64))) if signed else b""
+    return request("publickey", PublicKeyData(signed, key.sshType(), key.blob(), signature).pack())
+
+
+def hostbased() -> bytes:
+    blob = ed25519(1).public().blob()
+    data = HostBasedData(b"ssh-ed25519", blob, b"h" * 200, b"u" * 200, bytes(33_000))
+    return request("hostbased", data.pack())
+
+
+class LoginMemoryTests(SynchronousTestCase):
+    """
+    Nor does it hold more in the middle of a login, with any method.
+    """
+
+    def test_eachMethod(self) -> None:
+        """
+        The largest request that there is, which nobody decides, and behind it
+        all that is taken.
+        """
+        submethods = KeyboardInteractiveData(b"", b"x" * 34_000).pack()
+        answers = UserauthInfoResponse((b"a" * 1024,) * MAXIMUM_PROMPTS)
+        mechanisms = (16).to_bytes(4, "big") + packString(bytes((6, 200)) + b"\x2a" * 200) * 16
+        requests = (
+            [certificate(False)],
+            [certificate(True)],
+            [hostbased()],
+            [request("password", PasswordData(False, b"x" * 1024, b"").pack())],
+            [request("keyboard-interactive", submethods)],
+            [request("keyboard-interactive", submethods), answers.pack()],
+            [request("gssapi-with-mic", mechanisms)],
+        )
+        numbersOf = {answers.pack(): numbers.MSG_USERAUTH_INFO_RESPONSE}
+        for payloads in requests:
+            for measured in (False, True):
+                server = undecided(ISSHPrivateKey, IUsernamePassword, IKeyboardInteractive, IHostBased)
+                client = SlowClient(server)
+                end = client.secure()
+                sent = [bytes((numbers.MSG_SERVICE_REQUEST,)) + packString(b"ssh-userauth")]
+                sent += [bytes((numbersOf.get(payload, 50),)) + payload for payload in payloads]
+                sent += [bytes((numbers.MSG_IGNORE,)) + packString(bytes(30_000))] * 10
+                for payload in sent:
+                    end.layer.send(((payload,),))
+                data = end.take()
+                gc.collect()
+                if measured:
+                    tracemalloc.start()
+                try:
+                    for at in range(0, len(data), TCP_BUFFER):
+                        if client.tcp.producerState == "producing":
+                            client.send(data[at : at + TCP_BUFFER])
+                    gc.collect()
+                    held = tracemalloc.get_traced_memory()[0]
+                finally:
+                    tracemalloc.stop()
+            self.assertTrue(client.tcp.connected, payloads[0][:40])
+            self.assertLess(held, 256 * 1024, payloads[0][:40])
 
 
 def stall(io: Any) -> None:
