@@ -132,7 +132,7 @@ def judgeHostCertificate(
     # Only here are there patterns: a user called "*" would be everybody.
     if not any(matchesPattern(name, principal) for principal in certificate.principals):
         raise CertificateRejected(
-            f"the certificate is for {_shown(certificate.principals)}, not for {safe(host)}"
+            f"the certificate is for {_shown(certificate.principals)}, not for {safe(name)}"
         )
     # PROTOCOL.certkeys defines none for hosts.
     for option in certificate.criticalOptions:

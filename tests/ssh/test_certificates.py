@@ -165,6 +165,10 @@ class PrincipalTests(JudgeTestCase):
         judgeHostCertificate(certificate, b"other.example", NOW)
         for name in ("192.0.2.1", "host", "host.example.evil", "[host.example]:2022", "*", "host.exampl?"):
             self.assertNoHost("not for", certificate, name, NOW)
+        # As with ssh, a certificate has names in lower case; the text shows why.
+        self.assertNoHost(
+            "for HOST.example, not for host.example", hostCertificate(b"HOST.example"), "HOST.example", NOW
+        )
 
 
 class ValidityTests(JudgeTestCase):

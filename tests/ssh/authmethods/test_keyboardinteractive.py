@@ -439,6 +439,17 @@ class ServerTests(ServerMixin, SynchronousTestCase):
         self.assertLoggedIn(self.ask(passwordRequest("right")))
         self.assertEqual(told, [CancelledError] * 3)
 
+    def test_asksWhenTheClientIsGone(self):
+        """
+        A checker that wakes up behind the end of the connection is told so at once.
+        """
+        kept = []
+        self.start(FakeChecker(IKeyboardInteractive, lambda asked: kept.append(asked) or Deferred()))
+        self.assertEqual(self.ask(request(METHOD.decode(), NS("") + NS(""))), [])
+        self.transport.end(UnexpectedMessage("x"), 2, b"x")
+        self.failureResultOf(kept[0].ask("", "", [PASSWORD]), ConversationOver)
+        self.assertEqual(self.transport.sent, [])
+
     def test_late(self):
         """
         Row 57: a checker that keeps the credentials cannot ask when the request
