@@ -49,6 +49,15 @@ class RotationTests(SynchronousTestCase):
         after = self.learned(rotation, KEY.public(), NEW)
         self.assertEqual(after, [*others, line(b"host", KEY.blob()), line(b"host", NEW.blob())])
 
+    def test_certificatesAreNotLearned(self) -> None:
+        """
+        What a certificate proves is its authority's to say.
+        """
+        plain = line(b"host", KEY.blob())
+        certificate = Key.fromString(CERTIFICATE, "blob")
+        self.assertTrue(certificate.isCertificate())
+        self.assertEqual(self.learned(self.rotation(plain), KEY.public(), certificate), [plain])
+
     def test_hashed(self) -> None:
         """
         What was hashed stays so.

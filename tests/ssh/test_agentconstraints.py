@@ -76,7 +76,9 @@ class ConstraintsTests(SynchronousTestCase):
             packed = packString(fromHop) + packString(toHop) + packString(reserved)
             return restrict + packString(packString(packed))
 
-        reserved = packString(b"") + packString(b"first") + packString(b"x")
+        names = packString(FIRST.hop().user) + packString(FIRST.hop().hostname)
+        self.assertTrue(hop.startswith(names + packString(b"")))
+        reserved = hop.replace(names + packString(b""), names + packString(b"x"))
         for constraints in (
             b"\x00",
             b"\x03\0\0\0\x01",
