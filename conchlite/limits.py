@@ -168,7 +168,7 @@ MAXIMUM_AGENT_BINDINGS = 16
 
 # The work of making a key of a passphrase: conchlite.algorithms.base.Effort.
 
-#: The most rounds of bcrypt that a key file may ask for: some seconds.
+#: The most rounds of bcrypt that a key file may ask for: up to ten seconds.
 MAXIMUM_BCRYPT_ROUNDS = 1024
 
 #: The most iterations of PBKDF2: a second or two.

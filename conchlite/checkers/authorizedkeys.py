@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -35,6 +35,11 @@ ParseKey = Callable[[bytes], "Key"]
 #: The most bytes of a line: to find where its options end takes memory, a
 #: hundred times as much.
 MAXIMUM_LINE_SIZE = 256 * 1024
+
+#: How many lines of a file that cannot be read are logged each, at each login.
+MAXIMUM_UNREADABLE = 16
+
+_Entry = TypeVar("_Entry")
 
 _log = Logger()
 
@@ -142,33 +147,38 @@ def _splitOptions(line: bytes) -> tuple[bytes, bytes]:
 
 def readAuthorizedKeys(content: bytes, path: str, parseKey: ParseKey = _plainKey) -> Iterator[AuthorizedKey]:
     """
-    The entries of an C{authorized_keys}; lines that cannot be read are logged.
+    The entries of an C{authorized_keys}; lines that cannot be read are logged,
+    the first L{MAXIMUM_UNREADABLE} of them each.
 
     @param path: what the file is called in the log.
     """
-    for line, source in _lines(content, path):
-        try:
-            yield parseAuthorizedKey(line, source, parseKey)
-        except InvalidEntry as error:
-            _log.warn("{source}: {error}", source=source, error=error)
+    return _entries(content, path, lambda line, source: parseAuthorizedKey(line, source, parseKey))
 
 
 def readAuthorizedPrincipals(content: bytes, path: str) -> Iterator[AuthorizedPrincipal]:
     """
     The entries of an C{authorized_principals}, likewise.
     """
-    for line, source in _lines(content, path):
-        try:
-            yield parseAuthorizedPrincipal(line.partition(b"#")[0], source)
-        except InvalidEntry as error:
-            _log.warn("{source}: {error}", source=source, error=error)
+    return _entries(
+        content, path, lambda line, source: parseAuthorizedPrincipal(line.partition(b"#")[0], source)
+    )
 
 
-def _lines(content: bytes, path: str) -> Iterator[tuple[bytes, str]]:
+def _entries(content: bytes, path: str, parse: Callable[[bytes, str], _Entry]) -> Iterator[_Entry]:
+    unreadable = 0
     for number, line in enumerate(content.split(b"\n"), 1):
         stripped = line.strip(b" \t\r")
-        if stripped and not stripped.startswith(b"#"):
-            yield stripped, f"{safe(path)}:{number}"
+        if not stripped or stripped.startswith(b"#"):
+            continue
+        source = f"{safe(path)}:{number}"
+        try:
+            yield parse(stripped, source)
+        except InvalidEntry as error:
+            unreadable += 1
+            if unreadable <= MAXIMUM_UNREADABLE:
+                _log.warn("{source}: {error}", source=source, error=error)
+    if unreadable > MAXIMUM_UNREADABLE:
+        _log.warn("{path}: {count} lines cannot be read", path=safe(path), count=unreadable)
 
 
 def readAuthorizedKeyFile(fileobj: IO[bytes], parseKey: ParseKey = _plainKey) -> Iterator[Key]:
@@ -178,17 +188,14 @@ def readAuthorizedKeyFile(fileobj: IO[bytes], parseKey: ParseKey = _plainKey) ->
     Who gets nothing but keys can hold nobody to options: such lines are logged
     and left out. L{AuthorizedKeysFiles} has them all.
     """
-    path = str(getattr(fileobj, "name", "authorized_keys"))
-    for line, source in _lines(fileobj.read(), path):
-        try:
-            entry = parseAuthorizedKey(line, source, parseKey)
-        except InvalidEntry as error:
-            _log.warn("{source}: {error}", source=source, error=error)
-            continue
-        if entry.options == PLAIN_LINE:
-            yield entry.key
-        else:
-            _log.warn("{source}: has options, and is left out", source=source)
+
+    def parse(line: bytes, source: str) -> Key:
+        entry = parseAuthorizedKey(line, source, parseKey)
+        if entry.options != PLAIN_LINE:
+            raise InvalidEntry("has options, and is left out")
+        return entry.key
+
+    return _entries(fileobj.read(), str(getattr(fileobj, "name", "authorized_keys")), parse)
 
 
 class _UserFiles:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from conchlite.checkers.authorizedkeys import (
     MAXIMUM_LINE_SIZE,
+    MAXIMUM_UNREADABLE,
     AuthorizedKeysFiles,
     AuthorizedPrincipalsFiles,
     UNIXAuthorizedKeysFiles,
@@ -135,6 +137,22 @@ class ReadingTests(SynchronousTestCase):
     Whole files.
     """
 
+    def logged(self):
+        events = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        return events
+
+    def test_manyBadLines(self):
+        """
+        A file of nonsense does not fill the log.
+        """
+        events = self.logged()
+        (entry,) = readAuthorizedKeys(b"nonsense\n" * 1000 + line(1), "/keys")
+        self.assertEqual(entry.source, "/keys:1001")
+        self.assertEqual(len(events), MAXIMUM_UNREADABLE + 1)
+        self.assertEqual(events[-1]["count"], 1000)
+
     def test_badLines(self):
         """
         What cannot be read hides nothing else, and is reported with its line.
@@ -142,11 +160,7 @@ class ReadingTests(SynchronousTestCase):
         content = b"\n".join(
             (b"# mine", b"", b"nonsense", b"no-pty " + line(1), b"frobnicate " + line(2), line(3))
         )
-        from twisted.logger import globalLogPublisher
-
-        events = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        events = self.logged()
         entries = list(readAuthorizedKeys(content, "/keys"))
         self.assertEqual(
             [(entry.key, entry.source) for entry in entries],
