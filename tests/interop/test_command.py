@@ -13,7 +13,6 @@ from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from conchlite.ssh.fingerprints import fingerprint
@@ -268,8 +267,7 @@ class RunTests(TestCase):
         socket = str(Path(tempfile.mkdtemp(dir="/tmp")) / "agent")
         self.addCleanup(lambda: os.path.exists(socket) and os.unlink(socket))
         agent = start(self, reactor, "/usr/bin/ssh-agent", ["-D", "-a", socket], b"", self.environment())
-        while not os.path.exists(socket):
-            await deferLater(reactor, 0.01)
+        await agent.wrote
         environment = {"SSH_AUTH_SOCK": socket}
         other = writePrivateKey(Key.generate("ed25519"), self.directory / "other")
         for path in (other, self.identity):
