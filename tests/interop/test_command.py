@@ -22,6 +22,7 @@ from tests.interop.peers import (
     SSHD,
     Finished,
     hostKeys,
+    program,
     publicKeyLine,
     start,
     userKeys,
@@ -139,13 +140,13 @@ class RunTests(TestCase):
         what it is for others.
         """
         await self.startServer()
-        program = shlex.join([sys.executable, *self.arguments("$COMMAND")]).replace(
+        conchlite = shlex.join([sys.executable, *self.arguments("$COMMAND")]).replace(
             "'$COMMAND'", '"$COMMAND"'
         )
         for command in ("echo a", "head -c 9000000 /dev/zero"):
-            finished = await self.shell(f"{program} > /dev/full", COMMAND=command)
+            finished = await self.shell(f"{conchlite} > /dev/full", COMMAND=command)
             self.assertRefused(finished, "cannot write standard output: No space left on device")
-        finished = await self.shell(f"({program}; echo $? >&2) | head -c 1", COMMAND="yes")
+        finished = await self.shell(f"({conchlite}; echo $? >&2) | head -c 1", COMMAND="yes")
         self.assertEqual((finished.output, finished.errors), (b"y", b"141\n"))
 
     async def test_unknownHost(self) -> None:
@@ -266,7 +267,7 @@ class RunTests(TestCase):
         await self.startServer(LogLevel="VERBOSE")
         socket = str(Path(tempfile.mkdtemp(dir="/tmp")) / "agent")
         self.addCleanup(lambda: os.path.exists(socket) and os.unlink(socket))
-        agent = start(self, reactor, "/usr/bin/ssh-agent", ["-D", "-a", socket], b"", self.environment())
+        agent = start(self, reactor, program("ssh-agent"), ["-D", "-a", socket], b"", self.environment())
         await agent.wrote
         environment = {"SSH_AUTH_SOCK": socket}
         other = writePrivateKey(Key.generate("ed25519"), self.directory / "other")
