@@ -99,7 +99,7 @@ class SessionUser(ConchUser):
     def __init__(self, openSession: Callable[[], ISession]) -> None:
         """
         @param openSession: is called for each session; it may return a
-            L{conchlite.ssh.programs.ProcessSession} or
+            L{conchlite.ssh.processes.ProcessSession} or
             L{conchlite.ssh.programs.ProgramSession}.
         """
         super().__init__()

@@ -239,7 +239,7 @@ class ListingTests(SynchronousTestCase):
         self.edit(
             "server.py",
             {
-                "import Cat, ProgramSession": "import ProcessSession",
+                "programs import Cat, ProgramSession": "processes import ProcessSession",
                 'ProgramSession({b"cat": Cat, b"hello": Hello})': "ProcessSession(reactor)",
             },
         )

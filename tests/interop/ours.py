@@ -28,7 +28,8 @@ from conchlite.ssh.common import NS
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
-from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
+from conchlite.ssh.processes import ProcessSession
+from conchlite.ssh.programs import Cat, ProgramSession
 from conchlite.ssh.transport import SSHClientTransport, SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthClient
 from conchlite.wire.connection import ExitSignal, ExitStatus

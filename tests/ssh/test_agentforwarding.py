@@ -18,7 +18,8 @@ from conchlite.error import AgentError, ChannelOpenFailed, ChannelRequestFailed,
 from conchlite.ssh.agent import AgentFactory, AgentSocket, KeyRing
 from conchlite.ssh.agentforwarding import REQUEST, AgentChannel, AgentForwarding, ForwardedAgent
 from conchlite.ssh.permissions import Permissions
-from conchlite.ssh.programs import Cat, ProcessSession, ProgramSession
+from conchlite.ssh.processes import ProcessSession
+from conchlite.ssh.programs import Cat, ProgramSession
 from conchlite.wire import agent
 from conchlite.wire.types import packString
 from tests.ssh.agentscenes import FIRST, ORIGIN, SECOND, Ends, keyNamed, login, to
