@@ -242,6 +242,15 @@ class SignalRequest(Structure):
     signalName: String
 
 
+class BreakRequest(Structure):
+    """
+    C{break}, RFC 4335 section 3: how long it is to last, 0 for as long as the
+    server thinks right.
+    """
+
+    milliseconds: UInt32
+
+
 class HostKeys(Structure):
     """
     C{hostkeys-00@openssh.com} and C{hostkeys-prove-00@openssh.com}, OpenSSH
