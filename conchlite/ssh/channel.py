@@ -149,12 +149,15 @@ class SSHChannel:
 
     def openFailed(self, reason: ConchError) -> None:
         """
-        The channel could not be opened. Nothing else is called after this.
+        The channel could not be opened. C{channelOpen} was not called, and
+        nothing else is called after this.
 
         @param reason: when the peer refused, a
             L{conchlite.error.ChannelOpenFailed}, with the peer's text (bytes)
-            as C{value} and the reason code as C{data}; otherwise the error
-            that ended the connection.
+            as C{value} and the reason code as C{data}; when the peer agreed,
+            but the program had aborted the channel, a
+            L{conchlite.error.ChannelClosed}; otherwise the error that ended
+            the connection.
         """
         self._log.info("{channel} was not opened: {reason}", channel=str(self), reason=str(reason))
 
@@ -196,8 +199,8 @@ class SSHChannel:
 
     def closed(self) -> None:
         """
-        The channel, which was open, is closed on both sides, or the connection
-        is lost. This is the last that is called, and it is called once.
+        The channel is closed on both sides, or the connection is lost. This is
+        the last that is called, and it is called once, if C{channelOpen} was.
         """
 
     def stopWriting(self) -> None:
@@ -255,7 +258,9 @@ class SSHChannel:
     def abortConnection(self) -> None:
         """
         Close at once: what waits is dropped, and nothing is delivered any
-        more. C{closed} is called when the peer has agreed.
+        more. C{closed} is called when the peer has agreed. A channel that is
+        not open yet does not open: when the peer has decided, C{openFailed} is
+        called.
         """
         self._machine.abort()
 

@@ -44,11 +44,14 @@ class ChannelMachine:
     @ivar corked: what waits to be sent behind the reply to the request that is
         being handled, as message number and payload; L{None} if there is none.
     @ivar aborted: whether the program has given the channel up.
+    @ivar announced: whether C{channelOpen} was called, so that C{closed} is to
+        follow.
     """
 
     __slots__ = (
         "_graceCall",
         "aborted",
+        "announced",
         "channel",
         "corked",
         "incoming",
@@ -71,6 +74,7 @@ class ChannelMachine:
         self.replies: ReplyQueue[bool] = ReplyQueue(MAXIMUM_WAITING_REQUESTS)
         self.corked: list[tuple[int, bytes]] | None = None
         self.aborted = False
+        self.announced = False
         self._graceCall: IDelayedCall | None = None
 
     def attach(self, conn: SSHConnection, number: LocalChannel) -> None:
@@ -89,6 +93,15 @@ class ChannelMachine:
         self.remoteChannel = remoteChannel
         self.outgoing.window.open(remoteChannel, windowSize, maximumPacketSize)
         self.incoming.deaf = self.aborted
+
+    def announce(self, specificData: bytes) -> bool:
+        """
+        Tell the program that the channel is open.
+
+        @return: whether C{channelOpen} did not raise.
+        """
+        self.announced = True
+        return self.call(self.channel.channelOpen, specificData)
 
     def peerGone(self) -> None:
         """

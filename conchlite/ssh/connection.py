@@ -193,8 +193,7 @@ class SSHConnection(Requests):
             channel.
         @raise UsageError: the channel has no name, or was opened before.
         """
-        if channel.id is not None or channel._machine.life.state is not ChannelState.OPENING:
-            raise UsageError(f"{channel} was opened before")
+        _checkNew(channel)
         if not channel.name:
             raise UsageError(f"{channel!r} has no name")
         opened: Deferred[_C] = Deferred(lambda _: self._cancelOpening(channel))
@@ -239,21 +238,23 @@ class SSHConnection(Requests):
             RemoteChannel(message.senderChannel), message.initialWindowSize, message.maximumPacketSize
         )
         opened = self._opening.pop(message.recipientChannel, None)
-        if not channel._machine.aborted and self._tellOpen(channel, message.specificData):
-            if opened is not None:
-                opened.callback(channel)
-            return
-        channel._machine.progress()
+        failure = self._tellOpen(channel, message.specificData)
         if opened is not None:
-            _failQuietly(opened, ChannelClosed("the channel was aborted while it opened"))
+            _failQuietly(opened, failure) if failure is not None else opened.callback(channel)
 
-    def _tellOpen(self, channel: SSHChannel, specificData: bytes) -> bool:
-        if not channel._machine.call(channel.channelOpen, specificData):
-            return False
-        # What was written and decided before the channel was open.
-        self._flush(channel)
-        channel._machine.progress()
-        return True
+    def _tellOpen(self, channel: SSHChannel, specificData: bytes) -> ConchError | None:
+        # What openChannel's Deferred fails with, if it does.
+        machine = channel._machine
+        if not machine.aborted and machine.announce(specificData):
+            # What was written and decided before the channel was open.
+            self._flush(channel)
+            machine.progress()
+            return None
+        failure = ChannelClosed("the channel was aborted while it opened")
+        machine.progress()
+        if not machine.announced:
+            machine.call(channel.openFailed, failure)
+        return failure
 
     def ssh_CHANNEL_OPEN_FAILURE(self, packet: bytes) -> None:
         """
@@ -358,6 +359,11 @@ class SSHConnection(Requests):
             self._accept(message, found)
 
     def _accept(self, message: connection.ChannelOpen, channel: SSHChannel) -> None:
+        try:
+            _checkNew(channel)
+        except UsageError:
+            self._refuse(message, Failure())
+            return
         number = self._numbers.take(self.channels)
         channel._machine.attach(self, number)
         channel._machine.openedAs = message.channelType
@@ -483,7 +489,8 @@ class SSHConnection(Requests):
         """
         A channel that was open is closed on both sides, or the connection is
         lost: forget its number, fail what waits for its replies, and call its
-        C{closed}. A subclass that overrides this calls it.
+        C{closed}, if its C{channelOpen} was. A subclass that overrides this
+        calls it.
         """
         number = channel.id
         if number is None or self.channels.get(number) is not channel:
@@ -492,7 +499,8 @@ class SSHConnection(Requests):
         self._ready.pop(number, None)
         channel._machine.ended()
         self._failRequests(number)
-        channel._machine.call(channel.closed)
+        if channel._machine.announced:
+            channel._machine.call(channel.closed)
 
     def ssh_USERAUTH_REQUEST(self, packet: bytes) -> None:
         """
@@ -501,6 +509,11 @@ class SSHConnection(Requests):
         """
         if self.transport.isClient:
             self.transport.sendUnimplemented()
+
+
+def _checkNew(channel: SSHChannel) -> None:
+    if channel.id is not None or channel._machine.life.state is not ChannelState.OPENING:
+        raise UsageError(f"{channel} was opened before")
 
 
 def _failQuietly(deferred: Deferred[_T], error: ConchError) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import gc
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from conchlite.error import (
     ChannelClosed,
@@ -124,7 +124,7 @@ class OpeningTests(ConnectionTestCase):
         opened.cancel()
         self.failureResultOf(opened, CancelledError)
         self.link.pump()
-        self.assertEqual(["closed"], channel.events)
+        self.assertEqual(["failed"], channel.events)
         self.assertEqual("closed", self.server.opened[0].events[-1])
 
     def test_cancelledAndRefused(self) -> None:
@@ -221,6 +221,18 @@ class LookupTests(ConnectionTestCase):
         for error in (ZeroDivisionError("secret"), ConchError("secret"), UsageError("secret")):
             self.assertEqual([ChannelOpenFailure(5, 2, b"unknown failure", b"")], self.answer(error))
             self.assertEqual(1, len(self.flushLoggedErrors(type(error))))
+
+    def test_openedBefore(self) -> None:
+        """
+        A program that gives out a channel twice: the second time it is
+        refused, and the first goes on.
+        """
+        channel = Recorder()
+        self.answer(channel)
+        for result in (channel, succeed(channel)):
+            self.assertEqual([ChannelOpenFailure(5, 2, b"unknown failure", b"")], self.answer(result))
+            self.assertEqual(1, len(self.flushLoggedErrors(UsageError)))
+        self.assertEqual(({0: channel}, 0), (self.server.channels, channel.id))
 
     def test_malformedData(self) -> None:
         """
