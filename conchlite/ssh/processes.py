@@ -9,8 +9,7 @@ one session. L{conchlite.avatar.SessionUser} brings it to a user.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
@@ -24,37 +23,28 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from conchlite.error import ConchError, safe
+from conchlite.error import ConchError
 from conchlite.interfaces import (
-    EnvironmentVariableNotPermitted,
     ISession,
     ISessionAgent,
-    ISessionEnvironment,
-    ISessionSetEnv,
     ISessionSignal,
     WindowSize,
 )
 from conchlite.ssh.session import SSHSessionProcessProtocol
+from conchlite.ssh.variables import AcceptsVariables
 
 if TYPE_CHECKING:
     from conchlite.ssh.agentforwarding import ForwardedAgent
 
-_VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
-
-@implementer(ISession, ISessionAgent, ISessionEnvironment, ISessionSetEnv, ISessionSignal)
-class ProcessSession:
+@implementer(ISession, ISessionAgent, ISessionSignal)
+class ProcessSession(AcceptsVariables):
     """
     Runs commands and shells as processes, under the server's own user.
 
     As with sshd, a command is one argument to the user's shell, after C{-c};
     nothing that the user sends is put together with anything else.
 
-    @cvar acceptedVariables: the names that users may set; C{*} at the end
-        stands for anything.
-    @cvar maxVariables: the most variables that a user may set.
-    @cvar maxValueSize: the most bytes of a variable's value.
     @cvar hangupSeconds: how long a process may go on when its session is
         closed, with its input and output, until it gets SIGHUP.
     @ivar shell: the shell's path.
@@ -62,9 +52,6 @@ class ProcessSession:
     @ivar environment: their environment.
     """
 
-    acceptedVariables: Sequence[bytes] = (b"LANG", b"LC_*")
-    maxVariables = 64
-    maxValueSize = 1024
     hangupSeconds: float = 5
 
     def __init__(
@@ -94,7 +81,6 @@ class ProcessSession:
                 "USER": name,
             }
         self.environment = {os.fsencode(key): os.fsencode(value) for key, value in environment.items()}
-        self._added = 0
         self._process: IProcessTransport | None = None
         self._ended: Deferred[None] | None = None
 
@@ -109,30 +95,6 @@ class ProcessSession:
         @raise ConchError: always: there is no terminal.
         """
         raise ConchError("no terminals here")
-
-    def setEnv(self, name: bytes, value: bytes) -> None:
-        """
-        Set a variable, if its name is among the accepted ones.
-
-        @raise EnvironmentVariableNotPermitted: it is not, or the value is too
-            long or has control characters.
-        """
-        accepted = _VARIABLE.fullmatch(name) is not None and any(
-            name.startswith(pattern[:-1]) if pattern.endswith(b"*") else name == pattern
-            for pattern in self.acceptedVariables
-        )
-        if not accepted or len(value) > self.maxValueSize or _CONTROL.search(value):
-            raise EnvironmentVariableNotPermitted(safe(name))
-        if self._added >= self.maxVariables:
-            raise EnvironmentVariableNotPermitted("too many variables")
-        self._added += 1
-        self.environment[name] = value
-
-    def addEnvironment(self, variables: Mapping[bytes, bytes]) -> None:
-        """
-        Set what the server says.
-        """
-        self.environment.update(variables)
 
     def agentForwarded(self, agent: ForwardedAgent) -> None:
         """
