@@ -4,8 +4,11 @@ What a program implements, or is handed: the interfaces of the server's side.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.cred.credentials import ICredentials
 from zope.interface import Attribute, Interface
@@ -18,6 +21,89 @@ if TYPE_CHECKING:
 
 #: Terminal sizes are given as rows, columns, width and height in pixels.
 WindowSize = tuple[int, int, int, int]
+
+
+class TerminalSize(NamedTuple):
+    """
+    A L{WindowSize} as it comes from a user: the same tuple, with names.
+
+    @ivar width: in pixels, 0 where the user does not say.
+    @ivar height: in pixels, as well.
+    """
+
+    rows: int
+    columns: int
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """
+    A user's terminal.
+
+    @ivar term: its type, as TERM has it.
+    @ivar windowSize: its size.
+    @ivar modes: opcodes and their values, RFC 4254 section 8.
+    """
+
+    term: bytes
+    windowSize: TerminalSize
+    modes: tuple[tuple[int, int], ...] = ()
+
+
+class SignalName(StrEnum):
+    """
+    The signals that RFC 4254 section 6.10 names. Each is the string of its
+    name, without C{SIG}.
+    """
+
+    ABRT = "ABRT"
+    ALRM = "ALRM"
+    FPE = "FPE"
+    HUP = "HUP"
+    ILL = "ILL"
+    INT = "INT"
+    KILL = "KILL"
+    PIPE = "PIPE"
+    QUIT = "QUIT"
+    SEGV = "SEGV"
+    TERM = "TERM"
+    USR1 = "USR1"
+    USR2 = "USR2"
+
+    @property
+    def number(self) -> signal.Signals | None:
+        """
+        The signal of this system, which numbers them in its own way; L{None}
+        if it has none of this name.
+        """
+        return getattr(signal, f"SIG{self.value}", None)
+
+
+@dataclass(frozen=True)
+class ExitedBySignal:
+    """
+    A program was ended by a signal, RFC 4254 section 6.10.
+
+    @ivar name: the signal's name without C{SIG}; one that the RFC does not
+        have ends with C{@} and a domain. What comes from a server is safe to
+        print, as the message is.
+    @ivar coreDumped: whether there is a core dump.
+    @ivar message: what the server has to say about it.
+    @ivar language: the language of that, as RFC 3066 has it.
+    """
+
+    name: str
+    coreDumped: bool = False
+    message: str = ""
+    language: str = ""
+
+    def __str__(self) -> str:
+        text = f"signal {self.name}"
+        if self.coreDumped:
+            text += " (core dumped)"
+        return f"{text}: {self.message}" if self.message else text
 
 
 class IConchUser(Interface):
@@ -150,12 +236,58 @@ class ISessionSignal(Interface):
     What an L{ISession} provides, too, to let users send signals.
     """
 
-    def signalReceived(signalName: str) -> object:
+    def signalReceived(signalName: SignalName) -> object:
         """
         The user sends a signal to what runs.
 
-        @param signalName: its name without C{SIG}, RFC 4254 section 6.10.
+        @param signalName: its name, a string without C{SIG}, RFC 4254 section
+            6.10; what that has no name for is refused before.
         @raise Exception: it was not delivered.
+        """
+
+
+class ISessionBreak(Interface):
+    """
+    What an L{ISession} provides, too, to let users send breaks.
+    """
+
+    def breakReceived(milliseconds: int) -> object:
+        """
+        The user sends a break, RFC 4335, as to a console on a serial line.
+
+        @param milliseconds: how long it is to last. 0 is as long as the
+            program likes; else the RFC has at least 500 and at most 3000, and
+            the program sees to that.
+        @raise Exception: there is nothing to break.
+        """
+
+
+class ISessionX11(Interface):
+    """
+    What an L{ISession} provides, too, to let what runs open windows on the
+    user's display. The channels of type C{x11} are its own business.
+    """
+
+    def x11Requested(request: Any) -> object:
+        """
+        The user lets what will run use his display, RFC 4254 section 6.3.1. It
+        is called only if his permissions allow it, and before anything runs.
+
+        @param request: a L{conchlite.wire.connection.X11Request}: the method,
+            the cookie and the screen. The method has letters, digits and C{-}
+            only, and the cookie is hexadecimal: they can be given to C{xauth}.
+        @raise Exception: he is not taken at his word.
+        """
+
+
+class ISessionWindow(Interface):
+    """
+    What a program that is a protocol provides, to be told of its terminal.
+    """
+
+    def windowChanged(newWindowSize: TerminalSize) -> object:
+        """
+        The user's terminal has another size.
         """
 
 

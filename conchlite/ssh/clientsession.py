@@ -9,13 +9,13 @@ typed attributes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from conchlite.error import ChannelClosed, ChannelRequestFailed, ConnectionEnded, UsageError, safe
+from conchlite.interfaces import ExitedBySignal as ExitedBySignal
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import Text, asBytes
 from conchlite.wire import connection
@@ -28,30 +28,6 @@ if TYPE_CHECKING:
 #: 4254 section 8.
 _END_OF_MODES = 0
 _FIRST_UNDEFINED = 160
-
-
-@dataclass(frozen=True)
-class ExitedBySignal:
-    """
-    A program was ended by a signal, RFC 4254 section 6.10.
-
-    @ivar name: the signal's name without C{SIG}, safe to print; one that the
-        RFC does not have ends with C{@} and a domain.
-    @ivar coreDumped: whether there is a core dump.
-    @ivar message: what the server has to say about it, safe to print.
-    @ivar language: the language of that.
-    """
-
-    name: str
-    coreDumped: bool = False
-    message: str = ""
-    language: str = ""
-
-    def __str__(self) -> str:
-        text = f"signal {self.name}"
-        if self.coreDumped:
-            text += " (core dumped)"
-        return f"{text}: {self.message}" if self.message else text
 
 
 class SSHClientSession(SSHChannel):

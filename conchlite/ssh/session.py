@@ -9,12 +9,14 @@ is a process protocol for the one and a transport for the other.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IProtocol
 from twisted.python.failure import Failure
 
 from conchlite.error import ConchError, MalformedMessage
@@ -22,15 +24,20 @@ from conchlite.interfaces import (
     EnvironmentVariableNotPermitted,
     ISession,
     ISessionAgent,
+    ISessionBreak,
     ISessionEnvironment,
     ISessionSetEnv,
     ISessionSignal,
+    ISessionWindow,
+    ISessionX11,
+    SignalName,
+    Terminal,
+    TerminalSize,
     WindowSize,
 )
 from conchlite.sansio.channels import RemoteChannel
-from conchlite.ssh.channel import SSHChannel
-from conchlite.ssh.channelmachine import ChannelMachine
 from conchlite.ssh.common import Text, asBytes
+from conchlite.ssh.heldchannel import HeldChannel, HeldMachine
 from conchlite.ssh.sessionprocess import SUPPORTED_SIGNALS as SUPPORTED_SIGNALS
 from conchlite.ssh.sessionprocess import SSHSessionProcessProtocol as SSHSessionProcessProtocol
 from conchlite.ssh.sessionprocess import connectProgram as connectProgram
@@ -46,10 +53,13 @@ if TYPE_CHECKING:
 # The requests that run something: one of them, once, in a session.
 _PROGRAM_REQUESTS = frozenset((b"shell", b"exec", b"subsystem"))
 
+_X11_METHOD = re.compile(rb"[A-Za-z0-9-]{1,64}")
+_X11_COOKIE = re.compile(rb"(?:[0-9A-Fa-f]{2}){1,128}")
 
-class _SessionMachine(ChannelMachine):
+
+class _SessionMachine(HeldMachine):
     """
-    What comes before there is a program waits for it, within the window.
+    What comes before there is a program waits for it.
     """
 
     __slots__ = ()
@@ -58,17 +68,17 @@ class _SessionMachine(ChannelMachine):
 
     def opened(self, remoteChannel: RemoteChannel, windowSize: int, maximumPacketSize: int) -> None:
         super().opened(remoteChannel, windowSize, maximumPacketSize)
-        if self.openedAs is not None:
-            self.incoming.pause()
+        if self.openedAs is None:
+            # It was opened here, as by a client's program.
+            self.channel.start()
 
     def peerGone(self) -> None:
-        if not self.channel._programRuns:
-            self.incoming.drop()
-        elif self.channel.client is not None:
+        super().peerGone()
+        if self.channel._started and self.channel.client is not None:
             self.channel.client.userGone()
 
 
-class SSHSession(SSHChannel):
+class SSHSession(HeldChannel):
     """
     A session that the user opened: it runs one program.
 
@@ -79,6 +89,7 @@ class SSHSession(SSHChannel):
         needs it.
     @ivar client: what the program is connected to, or L{None}.
     @ivar agent: the user's agent, if he lets the program use it.
+    @ivar terminal: the user's terminal, if he was granted one, as it is now.
     """
 
     name: Text = b"session"
@@ -91,16 +102,22 @@ class SSHSession(SSHChannel):
     session: ISession | None = None
     client: SSHSessionProcessProtocol | None = None
     agent: ForwardedAgent | None = None
+    terminal: Terminal | None = None
 
     _machineClass = _SessionMachine
     _programWanted = False
-    _programRuns = False
+    _subsystem: IProtocol | None = None
     _givingUp: IDelayedCall | None = None
 
     def _adapted(self) -> ISession | None:
         if self.session is None:
             self.session = ISession(self.avatar, None)
         return self.session
+
+    def _running(self) -> object:
+        # Who takes what the user asks for: what his session is adapted to; but
+        # where a subsystem runs, nobody but that knows of it.
+        return self._adapted() if self._subsystem is None else self._subsystem
 
     def requestReceived(self, requestType: bytes, data: bytes) -> object:
         """
@@ -148,11 +165,10 @@ class SSHSession(SSHChannel):
 
     def _programStarted(self, result: object) -> object:
         if result and not isinstance(result, Failure):
-            self._programRuns = True
-            self.resumeProducing()
+            self.start()
         else:
             self._programWanted = False
-            self.client = None
+            self.client = self._subsystem = None
         return result
 
     def _start(self, connect: Callable[[SSHSessionProcessProtocol], object]) -> bool | Deferred[bool]:
@@ -189,7 +205,7 @@ class SSHSession(SSHChannel):
         name = connection.SubsystemRequest.unpack(data).name
         if self.avatar is None:
             return False
-        subsystem = self.avatar.lookupSubsystem(name, data)
+        subsystem = self._subsystem = self.avatar.lookupSubsystem(name, data)
         if subsystem is None:
             return False
         return self._start(lambda process: connectProgram(subsystem, process))
@@ -203,6 +219,7 @@ class SSHSession(SSHChannel):
         if session is None:
             return False
         session.getPty(term, windowSize, modes)
+        self.terminal = Terminal(term, windowSize, tuple(modes))
         return True
 
     def request_window_change(self, data: bytes) -> bool:
@@ -213,7 +230,11 @@ class SSHSession(SSHChannel):
         session = self._adapted()
         if session is None:
             return False
+        if self.terminal is not None:
+            self.terminal = replace(self.terminal, windowSize=windowSize)
         session.windowChanged(windowSize)
+        if self._subsystem is not None and ISessionWindow.providedBy(self._subsystem):
+            self._subsystem.windowChanged(windowSize)
         return True
 
     def request_env(self, data: bytes) -> bool:
@@ -236,10 +257,40 @@ class SSHSession(SSHChannel):
         any.
         """
         name = connection.SignalRequest.unpack(data).signalName
-        session: ISessionSignal | None = ISessionSignal(self._adapted(), None)
-        if session is None or name not in [known.encode("ascii") for known in SUPPORTED_SIGNALS]:
+        session: ISessionSignal | None = ISessionSignal(self._running(), None)
+        known = SignalName.__members__.get(name.decode("ascii", "replace"))
+        if session is None or known is None:
             return False
-        session.signalReceived(name.decode("ascii"))
+        session.signalReceived(known)
+        return True
+
+    def request_break(self, data: bytes) -> bool:
+        """
+        RFC 4335: the user sends a break, if the session takes any.
+        """
+        milliseconds = connection.BreakRequest.unpack(data).milliseconds
+        session: ISessionBreak | None = ISessionBreak(self._running(), None)
+        if session is None:
+            return False
+        session.breakReceived(milliseconds)
+        return True
+
+    def request_x11_req(self, data: bytes) -> bool:
+        """
+        RFC 4254 section 6.3.1: what runs may use the user's display, if the
+        session has a use for it. What others give to C{xauth} is looked at
+        here: no command is to be found in it.
+        """
+        request = connection.X11Request.unpack(data)
+        session: ISessionX11 | None = ISessionX11(self._adapted(), None)
+        if (
+            session is None
+            or self._programWanted
+            or not _X11_METHOD.fullmatch(request.authenticationProtocol)
+            or not _X11_COOKIE.fullmatch(request.authenticationCookie)
+        ):
+            return False
+        session.x11Requested(request)
         return True
 
     def request_auth_agent_req_openssh_com(self, data: bytes) -> bool:
@@ -281,10 +332,18 @@ class SSHSession(SSHChannel):
         The user will send no more: the L{ISession} knows what that means to
         its program; to a subsystem it is the end of its input.
         """
-        if self.session is not None:
+        if self.session is not None and self._subsystem is None:
             self.session.eofReceived()
         elif self.client is not None:
             self.client.inputEnded()
+
+    def letStopOutput(self, allowed: bool) -> None:
+        """
+        Tell the user whether control-S and control-Q are his terminal's, to
+        stop the output and go on with it, or the program's: RFC 4254 section
+        6.8, C{xon-xoff}.
+        """
+        self.conn.sendRequest(self, "xon-xoff", connection.XonXoff(allowed).pack())
 
     def closeReceived(self) -> None:
         """
@@ -332,7 +391,7 @@ class SSHSessionClient(protocol.Protocol):
             self.transport.write(data)
 
 
-def parseRequest_pty_req(data: bytes) -> tuple[bytes, WindowSize, list[tuple[int, int]]]:
+def parseRequest_pty_req(data: bytes) -> tuple[bytes, TerminalSize, list[tuple[int, int]]]:
     """
     Parse a C{pty-req}.
 
@@ -341,7 +400,7 @@ def parseRequest_pty_req(data: bytes) -> tuple[bytes, WindowSize, list[tuple[int
     @raise MalformedMessage: it is none.
     """
     request = connection.PtyRequest.unpack(data)
-    size = (request.rows, request.columns, request.widthPixels, request.heightPixels)
+    size = TerminalSize(request.rows, request.columns, request.widthPixels, request.heightPixels)
     return request.term, size, _parseModes(request.modes)
 
 
@@ -369,7 +428,7 @@ def packRequest_pty_req(term: Text, geometry: WindowSize, modes: bytes) -> bytes
     return connection.PtyRequest(asBytes(term), columns, rows, width, height, modes).pack()
 
 
-def parseRequest_window_change(data: bytes) -> WindowSize:
+def parseRequest_window_change(data: bytes) -> TerminalSize:
     """
     Parse a C{window-change}.
 
@@ -377,7 +436,7 @@ def parseRequest_window_change(data: bytes) -> WindowSize:
     @raise MalformedMessage: it is none.
     """
     request = connection.WindowChange.unpack(data)
-    return request.rows, request.columns, request.widthPixels, request.heightPixels
+    return TerminalSize(request.rows, request.columns, request.widthPixels, request.heightPixels)
 
 
 def packRequest_window_change(geometry: WindowSize) -> bytes:

@@ -31,7 +31,8 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from conchlite.error import AgentError
+from conchlite.error import AgentError, UsageError
+from conchlite.interfaces import ExitedBySignal, SignalName
 from conchlite.wire import connection
 from conchlite.wire.numbers import EXTENDED_DATA_STDERR
 
@@ -40,21 +41,7 @@ if TYPE_CHECKING:
     from conchlite.ssh.session import SSHSession
 
 #: The signals that RFC 4254 section 6.10 names.
-SUPPORTED_SIGNALS: Final = [
-    "ABRT",
-    "ALRM",
-    "FPE",
-    "HUP",
-    "ILL",
-    "INT",
-    "KILL",
-    "PIPE",
-    "QUIT",
-    "SEGV",
-    "TERM",
-    "USR1",
-    "USR2",
-]
+SUPPORTED_SIGNALS: Final = [name.value for name in SignalName]
 
 
 class _ProcessTransport(Protocol):
@@ -198,7 +185,7 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
         ended = reason.value if reason is not None else None
         if isinstance(ended, ProcessDone | ProcessTerminated):
             if ended.signal is not None:
-                self._sendExit("exit-signal", _packExitSignal(ended.signal, ended.status))
+                self._sendExitSignal(_exitedBySignal(ended.signal, ended.status))
             else:
                 self._sendExitStatus(ended.exitCode or 0)
         self.session.loseConnection()
@@ -206,6 +193,11 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
     def _sendExitStatus(self, status: int) -> None:
         # Windows has negative ones.
         self._sendExit("exit-status", connection.ExitStatus(status & 0xFFFFFFFF).pack())
+
+    def _sendExitSignal(self, ended: ExitedBySignal) -> None:
+        fields = (ended.message.encode(), ended.language.encode("ascii"))
+        request = connection.ExitSignal(ended.name.encode("ascii"), ended.coreDumped, *fields)
+        self._sendExit("exit-signal", request.pack())
 
     def _sendExit(self, requestType: str, data: bytes) -> None:
         if not self._exitSent:
@@ -287,6 +279,24 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
         self.exitStatus = status
         self.loseConnection()
 
+    def exitBySignal(
+        self, name: str, coreDumped: bool = False, message: str = "", language: str = ""
+    ) -> None:
+        """
+        The program has ended, as if by a signal.
+
+        @param name: the signal's name, as L{SignalName} has it, or one of
+            one's own, with C{@} and a domain.
+        @param coreDumped: whether to say that there is a core dump.
+        @param message: what else to tell the user.
+        @param language: the language of that.
+        @raise UsageError: there is no such signal.
+        """
+        if not (name.isascii() and language.isascii() and ("@" in name or name in SUPPORTED_SIGNALS)):
+            raise UsageError(f"an exit by the signal {name!r}, {language!r}")
+        self._sendExitSignal(ExitedBySignal(name, coreDumped, message, language))
+        self.session.loseConnection()
+
     def abortConnection(self) -> None:
         """
         End at once: what waits to be sent is dropped.
@@ -348,7 +358,7 @@ class SSHSessionProcessProtocol(protocol.ProcessProtocol):
         self.session.stopProducing()
 
 
-def _packExitSignal(number: int, status: int | None) -> bytes:
+def _exitedBySignal(number: int, status: int | None) -> ExitedBySignal:
     try:
         name = signal.Signals(number).name.removeprefix("SIG")
     except ValueError:
@@ -357,7 +367,7 @@ def _packExitSignal(number: int, status: int | None) -> bytes:
         # RFC 4254 section 6.10: names of one's own have a domain.
         name = f"{name}@{sys.platform}"
     coreDumped = status is not None and hasattr(os, "WCOREDUMP") and os.WCOREDUMP(status)
-    return connection.ExitSignal(name.encode("ascii"), coreDumped, b"", b"").pack()
+    return ExitedBySignal(name, coreDumped)
 
 
 @implementer(ITransport)
