@@ -46,6 +46,7 @@ from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.phases import Phase
 from conchlite.sansio.role import Role
 from conchlite.sansio.transportlayer import TransportLayer
+from conchlite.ssh.acknowledging import acknowledger
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.permissions import PLAIN, Permissions
 from conchlite.ssh.service import SSHService
@@ -136,6 +137,7 @@ class SSHTransportBase(TransportSending, Protocol):
     _abortCall: IDelayedCall | None = None
     # The code of our own DISCONNECT.
     _disconnectCode: int | None = None
+    _acknowledge: Callable[[], object] | None = None
     _timers: Timers
 
     # Subclasses written for Conch define __init__ without calling ours, so
@@ -160,6 +162,7 @@ class SSHTransportBase(TransportSending, Protocol):
             self.clock = getattr(tcp, "reactor", None)
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
+        self._acknowledge = acknowledger(tcp)
         if hasattr(tcp, "registerProducer"):
             tcp.registerProducer(Backpressure(self), True)
         self.peerExtensions = {}
@@ -244,6 +247,7 @@ class SSHTransportBase(TransportSending, Protocol):
         self._parsing = True
         layer = self._layer
         heldBefore = layer.heldBytes
+        onlyData = True
         try:
             while not (self._holds or self._closing):
                 packet = layer.next()
@@ -254,6 +258,7 @@ class SSHTransportBase(TransportSending, Protocol):
                 if fast is not None:
                     fast(memoryview(packet)[2 : len(packet) - packet[0]])
                 else:
+                    onlyData = False
                     self.dispatchMessage(number, packet[2 : len(packet) - packet[0]])
             self._checkAnswers(layer.heldBytes - heldBefore)
         except PeerError as error:
@@ -264,7 +269,11 @@ class SSHTransportBase(TransportSending, Protocol):
             )
         finally:
             self._parsing = False
+        # What we write acknowledges what came. So does data, by its amount.
+        answered = onlyData or layer.unwritten
         self._flush()
+        if not (answered or self._closing or self._acknowledge is None):
+            self._acknowledge()
         self._pauseOrResumeTCP()
         self._renewWornKeys()
 
