@@ -96,15 +96,7 @@ def connected(
     @param attributes: of both transports.
     @return: the link, and both ends of each channel, one behind the other.
     """
-    client = link.client if link else Client()
-    client.requested = RecordingService()
-    link = link or Link(client)
-    for end in (link.client, link.server):
-        for name, value in attributes.items():
-            setattr(end, name, value)
-    link.secure()
-    for end in (link.client, link.server):
-        end.isAuthenticated = True
+    link = loggedIn(link, **attributes)
     accepting = Accepting()
     accepting.make = make
     link.server.setService(accepting)
@@ -116,3 +108,21 @@ def connected(
         link.flush()
         ends += (channel, accepting.opened[-1])
     return link, ends
+
+
+def loggedIn(link: Link | None = None, **attributes: Any) -> Link:
+    """
+    A client and a server that are logged in, and have no service yet.
+
+    @param attributes: of both transports.
+    """
+    client = link.client if link else Client()
+    client.requested = RecordingService()
+    link = link or Link(client)
+    for end in (link.client, link.server):
+        for name, value in attributes.items():
+            setattr(end, name, value)
+    link.secure()
+    for end in (link.client, link.server):
+        end.isAuthenticated = True
+    return link
