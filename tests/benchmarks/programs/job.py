@@ -13,6 +13,10 @@ from collections.abc import Callable, Mapping
 LOCALHOST = "127.0.0.1"
 DEFAULT = "default"
 
+#: How often the slow consumer stops on its way, and for how long.
+PAUSES = 3
+PAUSE_SECONDS = 1.0
+
 _PAGE = 4096
 
 
