@@ -1,10 +1,11 @@
 """
 A path with a delay and a bandwidth, on the loopback interface::
 
-    python -m tests.benchmarks.relay PORT ROUND-TRIP-SECONDS BYTES-PER-SECOND
+    python -m tests.benchmarks.relay serve port=PORT delay=MILLISECONDS bandwidth=BYTES
 
-It listens, says where in a line on its standard output, brings each connection
-to C{PORT} of the same machine, and ends when its standard input does.
+It brings each connection to C{PORT} of the same machine. C{delay} is that of a
+round trip, C{bandwidth} is for a second. It tells where it listens, and what it
+took, as the servers of L{tests.benchmarks.programs} do.
 
 A path holds what is under way on it, and little more: who sends faster than it
 carries, or to somebody who does not read, is made to wait. It delays bytes, not
@@ -23,6 +24,8 @@ from typing import Any
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from zope.interface import implementer
+
+from tests.benchmarks.servers.common import listening
 
 HOST = "127.0.0.1"
 
@@ -268,22 +271,17 @@ class _Far(ClientFactory):
         self._near.close()
 
 
-class _Lifeline(Protocol):
-    def connectionLost(self, reason: object) -> None:
-        from twisted.internet import reactor
-
-        reactor.stop()
-
-
-def main(port: str, roundTrip: str, bandwidth: str) -> None:
+def main(action: str, *values: str) -> None:
     # epoll's time-outs are whole milliseconds, and a path may be shorter.
     from twisted.internet import selectreactor
 
     selectreactor.install()
-    from twisted.internet import reactor, stdio
+    from twisted.internet import reactor
 
-    print(Relay(reactor, int(port), float(roundTrip), float(bandwidth)).port, flush=True)
-    stdio.StandardIO(_Lifeline())
+    assert action == "serve", action
+    told = {name: float(value) for name, _, value in (each.partition("=") for each in values)}
+    relay = Relay(reactor, int(told["port"]), told["delay"] / 1000, told["bandwidth"])
+    listening(relay.port)
     reactor.run()
 
 
