@@ -8,14 +8,17 @@ typed attributes.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ProcessTerminated
 from twisted.python.failure import Failure
 
 from conchlite.error import ChannelClosed, ChannelRequestFailed, ConnectionEnded, UsageError, safe
 from conchlite.interfaces import ExitedBySignal as ExitedBySignal
+from conchlite.sansio.flowcontrol import END
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import Text, asBytes
 from conchlite.wire import connection
@@ -78,7 +81,8 @@ class SSHClientSession(SSHChannel):
 
         @return: as L{execute}.
         """
-        return self._ask(b"env", connection.EnvRequest(asBytes(name), asBytes(value)).pack())
+        request = connection.EnvRequest(asBytes(name), asBytes(value))
+        return self._ask(b"env", request.pack(), f" {safe(name)}")
 
     def requestX11(
         self,
@@ -161,11 +165,11 @@ class SSHClientSession(SSHChannel):
     def _tell(self, requestType: bytes, data: bytes) -> None:
         self.conn.sendRequest(self, requestType, data)
 
-    def _ask(self, requestType: bytes, data: bytes) -> Deferred[None]:
+    def _ask(self, requestType: bytes, data: bytes, which: str = "") -> Deferred[None]:
         replied = self.conn.sendRequest(self, requestType, data, wantReply=True)
         if replied is None:
             return fail(ChannelClosed("the session is closed"))
-        return replied.addCallbacks(_granted, _refused, errbackArgs=(requestType,))
+        return replied.addCallbacks(_granted, _refused, errbackArgs=(requestType.decode("ascii") + which,))
 
     # What the server tells.
 
@@ -203,6 +207,18 @@ class SSHClientSession(SSHChannel):
         The server has said what C{mayStopOutput} is. A subclass overrides this.
         """
 
+    def request_eow_openssh_com(self, data: bytes) -> bool:
+        """
+        OpenSSH PROTOCOL section 2.1: the program reads no more. What waits to
+        be sent is dropped, a producer stopped, and EOF sent.
+        """
+        outgoing = self._machine.outgoing
+        outgoing.stop()
+        if not outgoing.ended:
+            # It leaves when the request was handled.
+            outgoing.window.put(END, b"")
+        return True
+
     def closeReceived(self) -> None:
         """
         The server closed the session: the program has ended.
@@ -224,6 +240,37 @@ class SSHClientSession(SSHChannel):
         if broken is None and not self._machine.aborted:
             return Failure(ConnectionEnded("another service took the connection's place"))
         return broken
+
+    def endReason(self) -> Failure:
+        """
+        When the session is closed: the end as Twisted's protocols are told of
+        it.
+
+        @return: a failure of L{ConnectionDone} if the exit status is 0 or the
+            server told none, L{ProcessTerminated} for another exit status or a
+            signal, L{ConnectionAborted} if it was aborted here, and, if the
+            connection ended first, what ended that.
+        """
+        broken = self.brokenBy
+        if broken is not None:
+            return broken
+        if self.exitSignal is not None:
+            return Failure(ProcessTerminated(signal=_signalNumber(self.exitSignal.name)))
+        if self.exitStatus:
+            return Failure(ProcessTerminated(exitCode=self.exitStatus))
+        if self.exitStatus == 0:
+            return Failure(ConnectionDone("ssh channel closed"))
+        if self._machine.aborted:
+            return Failure(ConnectionAborted("ssh channel aborted"))
+        return Failure(ConnectionDone("ssh channel closed without an exit status"))
+
+
+def _signalNumber(name: str) -> int:
+    # Numbers differ between systems, and only the name is sent; one that RFC
+    # 4254 does not have goes with a domain. -1 is for one that is unknown here,
+    # as in Conch.
+    number = getattr(signal, f"SIG{name.partition('@')[0]}", None)
+    return int(number) if isinstance(number, signal.Signals) else -1
 
 
 def packModes(modes: Iterable[tuple[int, int]]) -> bytes:
@@ -247,7 +294,7 @@ def _granted(reply: object) -> None:
     """
 
 
-def _refused(failure: Failure, requestType: bytes) -> Failure:
+def _refused(failure: Failure, what: str) -> Failure:
     if failure.check(ChannelRequestFailed):
-        return Failure(ChannelRequestFailed(f"the server refused {requestType.decode('ascii')}"))
+        return Failure(ChannelRequestFailed(f"the server refused {what}"))
     return failure

@@ -5,13 +5,16 @@ answers.
 
 from __future__ import annotations
 
+import signal
 from typing import Any
+
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ProcessTerminated
 
 from conchlite.error import ChannelClosed, ChannelRequestFailed, ConnectionEnded, UsageError
 from conchlite.ssh.clientsession import ExitedBySignal, SSHClientSession, packModes
 from conchlite.ssh.session import parseRequest_pty_req, parseRequest_window_change
 from conchlite.wire import connection
-from tests.ssh.channels import Accepting, ConnectionTestCase, Recorder, joined
+from tests.ssh.channels import Accepting, ConnectionTestCase, PushProducer, Recorder, joined
 
 SIZE = (40, 132, 800, 600)
 
@@ -130,6 +133,37 @@ class ClientSessionTests(ConnectionTestCase):
         failure = self.failureResultOf(refused, ChannelRequestFailed)
         self.assertEqual("the server refused subsystem", str(failure.value))
 
+    def test_refusedVariable(self) -> None:
+        self.peer.refused = {b"env"}
+        refused = self.session.setEnv("LANG\x1b", "C")
+        self.link.pump()
+        failure = self.failureResultOf(refused, ChannelRequestFailed)
+        self.assertEqual("the server refused env LANG\\x1b", str(failure.value))
+
+    def test_noMoreInput(self) -> None:
+        """
+        OpenSSH PROTOCOL section 2.1: what runs reads no more. What waits is
+        dropped, and who writes is stopped.
+        """
+        producer = PushProducer()
+        self.session.registerProducer(producer, True)
+        self.link.client.hold()
+        self.session.write(b"x" * 2**22)
+        self.tell(b"eow@openssh.com", b"")
+        self.assertEqual(["pause", "stop"], producer.calls)
+        self.link.client.release()
+        self.session.write(b"y")
+        self.tell(b"eow@openssh.com", b"")
+        self.link.pump()
+        self.assertEqual((b"", ["eof"]), (self.peer.received, self.peer.events))
+        # It may go on for as long as it likes, and then close.
+        self.session.loseConnection()
+        self.link.pump()
+        self.assertEqual(["eof"], self.peer.events)
+        self.peer.loseConnection()
+        self.link.pump()
+        self.assertEqual(["eof", "close", "closed"], self.peer.events)
+
     def test_closed(self) -> None:
         """
         After the end there is an error for what wants an answer.
@@ -187,6 +221,52 @@ class ClientSessionTests(ConnectionTestCase):
         self.link.client.lose()
         self.assertIsInstance(self.session.brokenBy.value, ConnectionEnded)
 
+        self.assertIs(self.session.brokenBy, self.session.endReason())
+
     def test_endOfService(self) -> None:
         self.client.serviceStopped()
         self.assertIsInstance(self.session.brokenBy.value, ConnectionEnded)
+
+    def ended(self, *told: tuple[bytes, Any]) -> Exception:
+        """
+        How a protocol hears of an end of which the server tells this.
+        """
+        for name, message in told:
+            self.tell(name, message.pack())
+        self.peer.abortConnection()
+        self.link.pump()
+        return self.session.endReason().value
+
+    def test_reasonStatus(self) -> None:
+        reason = self.ended((b"exit-status", connection.ExitStatus(3)))
+        self.assertIsInstance(reason, ProcessTerminated)
+        self.assertEqual((3, None), (reason.exitCode, reason.signal))
+
+    def test_reasonSuccess(self) -> None:
+        self.assertIsInstance(self.ended((b"exit-status", connection.ExitStatus(0))), ConnectionDone)
+
+    def test_reasonNone(self) -> None:
+        self.assertIsInstance(self.ended(), ConnectionDone)
+
+    def test_reasonSignal(self) -> None:
+        """
+        A signal counts for more than a status.
+        """
+        told = connection.ExitSignal(b"TERM", False, b"", b"")
+        reason = self.ended((b"exit-status", connection.ExitStatus(0)), (b"exit-signal", told))
+        self.assertIsInstance(reason, ProcessTerminated)
+        self.assertEqual(signal.SIGTERM, reason.signal)
+
+    def test_reasonUnknownSignal(self) -> None:
+        """
+        One that this system does not have, or is none of its signals, is -1.
+        """
+        for name in (b"BLAH", b"_IGN", b"\xff", b""):
+            self.setUp()
+            reason = self.ended((b"exit-signal", connection.ExitSignal(name, False, b"", b"")))
+            self.assertEqual(-1, reason.signal)
+
+    def test_reasonAborted(self) -> None:
+        self.session.abortConnection()
+        self.link.pump()
+        self.assertIsInstance(self.session.endReason().value, ConnectionAborted)
