@@ -5,7 +5,8 @@ The users of a server, once they have logged in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from inspect import iscoroutinefunction
+from typing import Protocol, cast
 
 from twisted.internet.interfaces import IProtocol
 from zope.interface import implementer
@@ -16,6 +17,7 @@ from conchlite.interfaces import IConchUser, ISession
 from conchlite.sansio.channels import methodFor
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
+from conchlite.ssh.coroutineprogram import CoroutineFunction, CoroutineProgram
 from conchlite.ssh.session import SSHSession
 from conchlite.wire.numbers import OPEN_UNKNOWN_CHANNEL_TYPE
 
@@ -32,7 +34,9 @@ class ChannelFactory(Protocol):
 
 class SubsystemFactory(Protocol):
     """
-    What makes the protocol of a subsystem.
+    What makes the protocol of a subsystem. A coroutine function stands for a
+    subsystem as well: it is handed a L{ProgramProcess
+    <conchlite.ssh.programprocess.ProgramProcess>}.
     """
 
     def __call__(self, data: bytes, *, avatar: IConchUser) -> IProtocol | None: ...
@@ -48,7 +52,7 @@ class ConchUser:
 
     @ivar channelLookup: channel types (bytes), and what makes the channel.
     @ivar subsystemLookup: names of subsystems (bytes), and what makes the
-        protocol.
+        protocol, or the coroutine function that it is.
     @ivar conn: the user's connection.
     """
 
@@ -56,7 +60,7 @@ class ConchUser:
 
     def __init__(self) -> None:
         self.channelLookup: dict[bytes, ChannelFactory] = {}
-        self.subsystemLookup: dict[bytes, SubsystemFactory] = {}
+        self.subsystemLookup: dict[bytes, SubsystemFactory | CoroutineFunction] = {}
 
     def lookupChannel(self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes) -> SSHChannel:
         """
@@ -81,7 +85,9 @@ class ConchUser:
         name.
         """
         factory = self.subsystemLookup.get(subsystem)
-        return None if factory is None else factory(data, avatar=self)
+        if iscoroutinefunction(factory):
+            return CoroutineProgram(cast(CoroutineFunction, factory), subsystem)
+        return None if factory is None else cast("SubsystemFactory", factory)(data, avatar=self)
 
     def gotGlobalRequest(self, requestType: bytes, data: bytes) -> object:
         """

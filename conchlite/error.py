@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from conchlite.client.commandresult import CommandExit
     from conchlite.ssh.authreport import AuthenticationReport
 
 
@@ -45,6 +46,8 @@ def safe(text: bytes | str, limit: int = 256) -> str:
     """
     if isinstance(text, bytes):
         text = text[: 4 * limit].decode("utf-8", "backslashreplace")
+    if text.isascii() and text.isprintable() and len(text) <= limit:
+        return text
     shown = "".join(
         c if c.isprintable() and c not in _DIRECTION else c.encode("unicode_escape").decode("ascii")
         for c in text[:limit]
@@ -346,6 +349,18 @@ class ChannelClosed(ConchError):
     """
 
 
+class LineTooLong(ConchError):
+    """
+    What a program is sent has no end of a line for too long.
+    """
+
+
+class InputEnded(ConchError):
+    """
+    What a program is sent has ended before there was enough of it.
+    """
+
+
 class GlobalRequestFailed(ConchError):
     """
     The peer answered a global request with REQUEST_FAILURE.
@@ -361,6 +376,45 @@ class ChannelOpenFailed(ConchError):
 
     def __str__(self) -> str:
         return f"{super().__str__()} (open failure {self.data})"
+
+
+class ClientClosed(ConchError):
+    """
+    Something was asked of a client whose connection is closed. C{data} is the
+    error that it ended with, if it has ended.
+    """
+
+
+class CommandError(ConchError):
+    """
+    A command on another host did not do what was wanted of it.
+
+    @ivar result: what is known about it, and what it wrote so far; L{None}
+        where that is to be read elsewhere.
+    """
+
+    def __init__(self, value: object, result: CommandExit | None = None) -> None:
+        super().__init__(value, result)
+        self.result = result
+
+
+class CommandFailed(CommandError):
+    """
+    The command ended without success: its exit status is not 0, a signal ended
+    it, or nobody knows.
+    """
+
+
+class CommandTimedOut(CommandError):
+    """
+    The command ran for longer than it might.
+    """
+
+
+class OutputTooLarge(CommandError):
+    """
+    The command wrote more than is kept.
+    """
 
 
 class BadKeyError(ConchError):
@@ -447,6 +501,13 @@ class GSSAPIError(ConchError):
 class CommandsConflict(ConchError):
     """
     What a user has logged in with is bound to two commands that differ.
+    """
+
+
+class AccountRefused(ConchError):
+    """
+    A user is who he says, but there is no account of this machine that the
+    server can run anything for.
     """
 
 

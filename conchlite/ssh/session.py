@@ -233,8 +233,9 @@ class SSHSession(HeldChannel):
         if self.terminal is not None:
             self.terminal = replace(self.terminal, windowSize=windowSize)
         session.windowChanged(windowSize)
-        if self._subsystem is not None and ISessionWindow.providedBy(self._subsystem):
-            self._subsystem.windowChanged(windowSize)
+        subsystem: ISessionWindow | None = ISessionWindow(self._subsystem, None)
+        if subsystem is not None:
+            subsystem.windowChanged(windowSize)
         return True
 
     def request_env(self, data: bytes) -> bool:
