@@ -4,13 +4,17 @@ Channels side by side, each with its own will.
 
 from __future__ import annotations
 
+import gc
 import random
+import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.ssh.connection import SSHConnection
 from tests.ssh.channels import Accepting, Recorder, joined, openPair
 from tests.ssh.fakes import Link
+from tests.ssh.links import Link as WholeLink
+from tests.ssh.wholeconnections import connected
 
 
 class ManyChannelsTests(SynchronousTestCase):
@@ -102,25 +106,54 @@ class ManyChannelsTests(SynchronousTestCase):
 
     def test_nothingIsLeft(self) -> None:
         """
-        Ten thousand channels opened and closed leave nothing behind.
+        Ten thousand channels opened and closed on one connection leave nothing
+        behind, at neither end: those that did what they were for, and those
+        that were refused, aborted, or closed while a request waited.
         """
-        link = joined()
+        link, _ = connected(0)
+        services = [link.client.service, link.server.service]
+        timers = len(link.clock.getDelayedCalls())
+        found = []
+        for _ in range(10):
+            self.openAndClose(link, 1000)
+            gc.collect()
+            found.append((len(gc.get_objects()), sys.getallocatedblocks()))
+        for service in services:
+            left = (service.channels, service._requests, service._ready, service._opening, service._deciding)
+            self.assertEqual([], [table for table in left if table])
+        self.assertEqual((10_000, timers), (services[0].localChannelID, len(link.clock.getDelayedCalls())))
+        # Nine thousand of one small object each would be much more than this.
+        for objects, blocks in found[1:]:
+            self.assertLess(objects - found[0][0], 500, found)
+            self.assertLess(blocks - found[0][1], 500, found)
+
+    def openAndClose(self, link: WholeLink, count: int) -> None:
         connection = link.client.service
-        for _ in range(10_000):
-            client = Recorder()
-            connection.openChannel(client)
-            client.write(b"x")
-            client.conn.sendClose(client)
-            link.pump()
-            self.assertEqual("closed", client.events[-1])
+        for _ in range(count // 100):
+            clients = [Recorder() for _ in range(100)]
+            for number, client in enumerate(clients):
+                if number % 10 == 3:
+                    client.name = "nothing"
+                opened = connection.openChannel(client)
+                opened.addCallbacks(self.use, lambda _: None)
+                if number % 10 == 4:
+                    client.abortConnection()
+            link.flush()
+            for number, server in enumerate(link.server.service.opened):
+                if number % 10 == 5:
+                    server.abortConnection()
+                else:
+                    server.write(b"y")
+                    server.loseConnection()
+            link.flush()
             link.server.service.opened.clear()
-        for service in (link.client.service, link.server.service):
-            self.assertEqual(
-                ({}, {}, {}, []), (service.channels, service._requests, service._ready, service._deciding)
-            )
-            self.assertEqual({}, service._opening)
-        self.assertEqual(10_000, connection.localChannelID)
-        self.assertEqual([], link.clock.getDelayedCalls())
+            self.assertEqual({"failed", "closed"}, {client.events[-1] for client in clients})
+
+    def use(self, client: Recorder) -> None:
+        client.write(b"x")
+        client.writeExtended(1, b"x")
+        client.conn.sendRequest(client, "yes", b"", wantReply=True).addErrback(lambda _: None)
+        client.loseConnection()
 
 
 def flat(chunks: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
