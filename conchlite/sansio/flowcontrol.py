@@ -239,45 +239,70 @@ class ReceiveWindow:
     @ivar maximumPacketSize: how many bytes of data it may send in a packet.
     """
 
-    __slots__ = ("_consumed", "left", "maximumPacketSize", "size")
+    __slots__ = ("_consumed", "_mark", "_step", "left", "maximumPacketSize", "size")
 
     def __init__(self, size: int, maximumPacketSize: int) -> None:
         if not (0 < size <= MAXIMUM_WINDOW_SIZE and 0 < maximumPacketSize <= MAXIMUM_WINDOW_SIZE):
             raise UsageError(f"a window of {size} bytes, packets of {maximumPacketSize}")
-        self.size = self.left = size
         self.maximumPacketSize = maximumPacketSize
+        self._resize(size)
+        self.left = size
         self._consumed = 0
+        # When less than this is left, a subclass wants to know of it.
+        self._mark = 0
+
+    def _resize(self, size: int) -> None:
+        self.size = size
+        # Half of it less half a packet: when one adjustment is due, enough is
+        # left for the next one to become due. Otherwise a peer whose packets
+        # do not fill the half to the byte would have to wait with every
+        # window, and get through only half of it in a round trip.
+        self._step = max((size - self.maximumPacketSize) // 2, size // 4, 1)
 
     def arrived(self, size: int) -> None:
         """
-        Count data that came.
+        Count data that came. This runs for each packet.
 
         @raise FlowControlViolation: it was too much.
         """
-        if size > self.left or size > self.maximumPacketSize:
-            raise FlowControlViolation(
-                f"{size} bytes of data came; the window had {self.left} left,"
-                f" a packet may have {self.maximumPacketSize}"
-            )
-        self.left -= size
+        left = self.left - size
+        if left < self._mark or size > self.maximumPacketSize:
+            if left < 0 or size > self.maximumPacketSize:
+                raise FlowControlViolation(
+                    f"{size} bytes of data came; the window had {self.left} left,"
+                    f" a packet may have {self.maximumPacketSize}"
+                )
+            self._beyond()
+        self.left = left
 
-    def consumed(self, size: int) -> None:
+    def _beyond(self) -> None:
+        """
+        Less than C{_mark} is left.
+        """
+
+    def consumed(self, size: int) -> bool:
         """
         Count data that the application has taken.
+
+        @return: whether it is time for an L{adjustment}.
         """
         self._consumed += size
+        return self._consumed >= self._step
 
     def adjustment(self) -> int:
         """
-        By how much the window is to grow now: by nothing until half of it was
-        consumed, so that there is one message for many packets.
+        By how much the window is to grow now: by nothing until about half of
+        it was consumed, so that there is one message for many packets.
         """
-        size = self._consumed
-        if 2 * size < self.size or not size:
+        consumed = self._consumed
+        if consumed < self._step:
             return 0
         self._consumed = 0
-        self.left += size
-        return size
+        return self._credit(consumed)
+
+    def _credit(self, consumed: int) -> int:
+        self.left += consumed
+        return consumed
 
     def grow(self, size: int) -> None:
         """
@@ -288,3 +313,8 @@ class ReceiveWindow:
         if size < 0 or self.left + self._consumed + size > MAXIMUM_WINDOW_SIZE:
             raise UsageError(f"a window of {self.left} bytes was to grow by {size}")
         self.left += size
+
+    def end(self) -> None:
+        """
+        The channel is over.
+        """

@@ -33,7 +33,11 @@ class SSHChannel:
 
     @cvar name: the channel's type.
     @cvar localWindowSize: how many bytes the peer may send before the program
-        has taken any; so much memory a program that does not read costs.
+        has taken any; so much memory a program that does not read costs. Where
+        a connection has many channels, the later ones begin with less.
+    @cvar windowGrows: whether that becomes more while the peer is held up by
+        it, within the C{windowBudget} of the connection, and less again when
+        other channels need it.
     @cvar localMaxPacket: how many bytes of data the peer may send in a packet.
     @cvar closeGrace: after C{loseConnection}, how many seconds of silence the
         peer has until CLOSE is sent all the same.
@@ -55,6 +59,7 @@ class SSHChannel:
 
     name: Text = b""
     localWindowSize = 2 * 1024 * 1024
+    windowGrows = True
     localMaxPacket = 32768
     closeGrace: float = 10
     waitingLimit = 256 * 1024

@@ -23,6 +23,7 @@ from conchlite.wire.numbers import (
 )
 
 if TYPE_CHECKING:
+    from conchlite.sansio.windows import ReceiveWindows
     from conchlite.ssh.channelmachine import ChannelMachine
 
 
@@ -218,6 +219,8 @@ class Incoming:
         "window",
     )
 
+    window: ReceiveWindow
+
     def __init__(self, machine: ChannelMachine) -> None:
         self._machine = machine
         self._channel = machine.channel
@@ -232,11 +235,17 @@ class Incoming:
         self._tellingClose = False
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, windows: ReceiveWindows | None = None) -> None:
         """
-        Make the window as large as the channel wants it.
+        Make the window, as large as the channel wants it.
+
+        @param windows: those of the connection, which this one is to be among.
         """
-        self.window = ReceiveWindow(self._channel.localWindowSize, self._channel.localMaxPacket)
+        channel = self._channel
+        if windows is None:
+            self.window = ReceiveWindow(channel.localWindowSize, channel.localMaxPacket)
+        else:
+            self.window = windows.window(channel.localWindowSize, channel.localMaxPacket, channel.windowGrows)
 
     @property
     def holds(self) -> bool:
@@ -281,8 +290,7 @@ class Incoming:
         except Exception:  # noqa: BLE001  it ends this channel and not the connection
             self._machine.failed("dataReceived" if kind == DATA else "extReceived")
             return
-        self.window.consumed(len(data))
-        if not self.paused:
+        if self.window.consumed(len(data)) and not self.paused:
             self._adjust()
 
     def _adjust(self) -> None:

@@ -81,7 +81,7 @@ class ChannelMachine:
         """
         The channel has a number now.
         """
-        self.incoming.begin()
+        self.incoming.begin(conn._receiveWindows())
         self.channel.conn = conn
         self.channel.id = number
 
@@ -198,6 +198,7 @@ class ChannelMachine:
             self._graceCall = None
         self.outgoing.stop()
         self.incoming.drop()
+        self.incoming.window.end()
 
     def call(self, callback: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> bool:
         """

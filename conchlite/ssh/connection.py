@@ -29,6 +29,7 @@ from conchlite.error import (
 )
 from conchlite.sansio.channels import ChannelNumbers, ChannelState, RemoteChannel, methodFor
 from conchlite.sansio.flowcontrol import DATA
+from conchlite.sansio.windows import ReceiveWindows
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.requests import Requests
@@ -63,6 +64,9 @@ class SSHConnection(Requests):
     @cvar maxChannels: the most channels; what the peer opens beyond is
         refused.
     @cvar maxSessions: the most sessions that the peer may have open.
+    @cvar windowBudget: how many bytes the receive windows of all channels may
+        come to as they grow; with 0 they stay as they are. It is looked at
+        when the first channel is opened.
     @ivar agentForwarding: on a client, what lets the server use the user's
         agent; L{None} while nobody asked for it.
     """
@@ -72,6 +76,7 @@ class SSHConnection(Requests):
     name: Text = b"ssh-connection"
     maxChannels = 256
     maxSessions = 10
+    windowBudget = 64 * 1024 * 1024
     agentForwarding: AgentForwarding | None = None
 
     def __init__(self) -> None:
@@ -176,6 +181,12 @@ class SSHConnection(Requests):
             if not self._flushing:
                 self.resumeWriting()
 
+    def _receiveWindows(self) -> ReceiveWindows | None:
+        if self._windows is None and self.windowBudget:
+            clock = self.transport.clock
+            self._windows = ReceiveWindows(self.windowBudget, None if clock is None else clock.seconds)
+        return self._windows
+
     # Channels that we open.
 
     def openChannel(self, channel: _C, extra: bytes = b"") -> Deferred[_C]:
@@ -209,6 +220,7 @@ class SSHConnection(Requests):
             asBytes(channel.name), number, window.size, window.maximumPacketSize, extra
         )
         self.transport.sendPacket(numbers.MSG_CHANNEL_OPEN, message.pack())
+        self._asked(channel)
         return opened
 
     def _cancelOpening(self, channel: SSHChannel) -> None:
@@ -234,6 +246,7 @@ class SSHConnection(Requests):
         if message.maximumPacketSize < SMALLEST_PACKET_SIZE:
             raise MalformedMessage(f"a maximum packet size of {message.maximumPacketSize}")
         channel._machine.life.received(numbers.MSG_CHANNEL_OPEN_CONFIRMATION)
+        self._answered(channel)
         channel._machine.opened(
             RemoteChannel(message.senderChannel), message.initialWindowSize, message.maximumPacketSize
         )
@@ -376,6 +389,8 @@ class SSHConnection(Requests):
             message.senderChannel, number, window.size, window.maximumPacketSize, channel.specificData
         )
         self.transport.sendPacket(numbers.MSG_CHANNEL_OPEN_CONFIRMATION, confirmation.pack())
+        # Whoever opens a channel has something to say there.
+        self._asked(channel)
         self._tellOpen(channel, message.specificData)
 
     def _refuse(self, message: connection.ChannelOpen, failure: Failure) -> None:

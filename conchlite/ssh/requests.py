@@ -33,6 +33,7 @@ from conchlite.sansio.channels import (
     ReplyQueue,
     methodFor,
 )
+from conchlite.sansio.windows import ReceiveWindows
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.service import SSHService
@@ -72,6 +73,8 @@ class Requests(SSHService):
         self._globalReplies: ReplyQueue[tuple[int, bytes]] = ReplyQueue(self.maxGlobalRequests)
         # Why the service has stopped.
         self._stopped: ConchError | None = None
+        # They begin with the first channel.
+        self._windows: ReceiveWindows | None = None
 
     @property
     def deferreds(self) -> Mapping[int | str, Sequence[Deferred[str] | Deferred[bytes]]]:
@@ -113,6 +116,15 @@ class Requests(SSHService):
         else:
             self.transport.sendPacket(number, payload)
 
+    def _asked(self, question: object) -> None:
+        # How long the peer takes to answer tells how far away it is.
+        if self._windows is not None:
+            self._windows.asked(question)
+
+    def _answered(self, question: object) -> None:
+        if self._windows is not None:
+            self._windows.answered(question)
+
     # Requests on a channel.
 
     def sendRequest(
@@ -151,6 +163,8 @@ class Requests(SSHService):
             numbers.MSG_CHANNEL_REQUEST,
             packString(asBytes(requestType)) + packBoolean(bool(wantReply)) + data,
         )
+        if deferred is not None:
+            self._asked(deferred)
         return deferred
 
     def ssh_CHANNEL_SUCCESS(self, packet: bytes) -> None:
@@ -179,7 +193,9 @@ class Requests(SSHService):
         waiting = self._requests.get(recipientChannel)
         if not waiting:
             raise UnexpectedMessage(f"{numbers.messageName(number)}, but no request waits for it")
-        return waiting.pop(0)
+        deferred = waiting.pop(0)
+        self._answered(deferred)
+        return deferred
 
     def ssh_CHANNEL_REQUEST(self, packet: bytes) -> None:
         """
@@ -187,6 +203,7 @@ class Requests(SSHService):
         """
         message = connection.ChannelRequest.unpack(packet)
         channel = self._channel(message.recipientChannel)
+        self._answered(channel)
         channel._machine.life.received(numbers.MSG_CHANNEL_REQUEST)
         if channel._machine.incoming.deaf:
             return
@@ -253,6 +270,8 @@ class Requests(SSHService):
             self._globalRequests.append(deferred)
         message = connection.GlobalRequest(asBytes(request), bool(wantReply), data)
         self.transport.sendPacket(numbers.MSG_GLOBAL_REQUEST, message.pack())
+        if deferred is not None:
+            self._asked(deferred)
         return deferred
 
     def sendKeepAlive(self) -> None:
@@ -280,7 +299,9 @@ class Requests(SSHService):
     def _globalReplied(self, number: int) -> Deferred[bytes]:
         if not self._globalRequests:
             raise UnexpectedMessage(f"{numbers.messageName(number)}, but no request waits for it")
-        return self._globalRequests.pop(0)
+        deferred = self._globalRequests.pop(0)
+        self._answered(deferred)
+        return deferred
 
     def ssh_GLOBAL_REQUEST(self, packet: bytes) -> None:
         """

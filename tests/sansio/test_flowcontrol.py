@@ -270,13 +270,36 @@ class ReceiveWindowTests(SynchronousTestCase):
         self.assertRaises(FlowControlViolation, ReceiveWindow(100, 60).arrived, 61)
 
     def test_opensInLargeSteps(self) -> None:
-        window = ReceiveWindow(100, 60)
-        window.arrived(60)
-        window.consumed(49)
+        """
+        With half of what it is, less half a packet.
+        """
+        window = ReceiveWindow(100, 6)
+        for _ in range(10):
+            window.arrived(6)
+        self.assertFalse(window.consumed(46))
         self.assertEqual((0, 40), (window.adjustment(), window.left))
-        window.consumed(1)
-        self.assertEqual((50, 90), (window.adjustment(), window.left))
+        self.assertTrue(window.consumed(1))
+        self.assertEqual((47, 87), (window.adjustment(), window.left))
         self.assertEqual(0, window.adjustment())
+
+    def test_twoStepsInAWindow(self) -> None:
+        """
+        Whatever the size of the packets: before the window is used up, two
+        adjustments have become due, so that half a window is always on its
+        way.
+        """
+        for size, maximumPacketSize in ((2 * 1024 * 1024, 32768), (5_033_164, 32768), (65536, 32768)):
+            for packet in (1000, 16384, 30_001, 32768):
+                window = ReceiveWindow(size, maximumPacketSize)
+                left, due = size, []
+                while left:
+                    piece = min(packet, left)
+                    left -= piece
+                    window.arrived(piece)
+                    window.consumed(piece)
+                    due.append(window.adjustment())
+                self.assertGreaterEqual(sum(map(bool, due)), 2, (size, packet))
+                self.assertGreaterEqual(sum(due), 0.9 * (size - 2 * maximumPacketSize), (size, packet))
 
     def test_aWindowOfOne(self) -> None:
         window = ReceiveWindow(1, 1)

@@ -139,14 +139,14 @@ class ReadingTests(ChannelTestCase):
         return [m.bytesToAdd for m in link.server.messages() if isinstance(m, ChannelWindowAdjust)]
 
     def test_windowFollowsConsumption(self) -> None:
-        client, server = self.small(1000)
-        client.write(bytes(499))
+        client, server = self.small(1000, 256)
+        client.write(bytes(371))
         while self.link.client.outbox:
             self.link.client.deliver()
         self.assertEqual([], self.adjustments(self.link))
         client.write(bytes(1))
         self.link.client.deliver()
-        self.assertEqual([500], self.adjustments(self.link))
+        self.assertEqual([372], self.adjustments(self.link))
         self.assertEqual(1000, server.localWindowLeft)
 
     def test_pausedGetsNothing(self) -> None:
