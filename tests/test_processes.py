@@ -53,4 +53,4 @@ class ProcessTests(SynchronousTestCase):
                 name = getattr(node, "attr", getattr(node, "id", None))
                 if isinstance(node, ast.Attribute | ast.Name) and name in RUNNING:
                     found.append((path.relative_to(root).as_posix(), name))
-        self.assertEqual(found, [("ssh/processes.py", "spawnProcess")])
+        self.assertEqual(found, [("ssh/childprocess.py", "execve")])

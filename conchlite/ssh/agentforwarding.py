@@ -76,6 +76,7 @@ class AgentChannel(SSHChannel):
 
     name = CHANNEL
     localWindowSize = 256 * 1024
+    windowGrows = False
     #: Who closes asks no more, and wants no answers.
     closeGrace = 0
 
@@ -359,17 +360,21 @@ class ForwardedAgent:
         self._channels.add(channel)
         return self._connection.openChannel(channel).addErrback(_asAgentError)
 
-    def listen(self, reactor: IReactorUNIX, directory: str | None = None) -> str:
+    def listen(
+        self, reactor: IReactorUNIX, directory: str | None = None, owner: int | None = None
+    ) -> str:
         """
         Make a socket for it: what SSH_AUTH_SOCK is to say.
 
         @param directory: where; L{None} for the place for temporary files.
+        @param owner: the number of the user whose it is to be, if he is
+            another; that takes root.
         @return: its path. It is gone when the session is.
         @raise AgentError: there can be none.
         """
         if self._socket is None:
             try:
-                self._socket = AgentSocket(reactor, _SocketFactory(self), directory)
+                self._socket = AgentSocket(reactor, _SocketFactory(self), directory, owner)
             except AgentError as error:
                 # The user hears only that there is none.
                 self._log.warn("a user's agent is not forwarded: {error}", error=str(error))

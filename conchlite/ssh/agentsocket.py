@@ -24,12 +24,20 @@ class AgentSocket:
     @ivar path: where it is.
     """
 
-    def __init__(self, reactor: IReactorUNIX, factory: Factory[Any], directory: str | None = None) -> None:
+    def __init__(
+        self,
+        reactor: IReactorUNIX,
+        factory: Factory[Any],
+        directory: str | None = None,
+        owner: int | None = None,
+    ) -> None:
         """
         @param factory: makes what is on the other side, such as an
             L{conchlite.ssh.agent.AgentFactory}.
         @param directory: where to make the directory; L{None} for the place
             for temporary files.
+        @param owner: the number of another user, whose it is to be; that takes
+            root.
         @raise AgentError: it cannot be made.
         """
         # mkdtemp makes it for its owner alone, under a name that was not there.
@@ -40,9 +48,22 @@ class AgentSocket:
         self.path = os.path.join(self._directory, f"agent.{os.getpid()}")
         try:
             self._port = reactor.listenUNIX(self.path, factory, mode=0o600)
+            if owner is not None:
+                self._give(owner)
         except (OSError, CannotListenError) as error:
             shutil.rmtree(self._directory, ignore_errors=True)
             raise AgentError(f"no socket for an agent: {error}") from error
+
+    def _give(self, owner: int) -> None:
+        # The directory stays ours: in one of his own the user could put a link
+        # in the place of the socket, and we would remove, some day, what is at
+        # the other end.
+        try:
+            os.chown(self.path, owner, -1, follow_symlinks=False)
+            os.chmod(self._directory, 0o711)  # noqa: S103
+        except OSError:
+            self._port.stopListening()
+            raise
 
     def close(self) -> Deferred[None]:
         """

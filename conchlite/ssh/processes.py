@@ -1,6 +1,7 @@
 """
-What a server's sessions can run, ready for use: processes, as the user that
-the server runs as.
+What a server's sessions can run, ready for use: processes, with a terminal or
+without one, as the user that the server runs as. L{conchlite.unix} runs them as
+others.
 
 A L{ProcessSession} is an L{ISession<conchlite.interfaces.ISession>}, and serves
 one session. L{conchlite.avatar.SessionUser} brings it to a user.
@@ -9,14 +10,15 @@ one session. L{conchlite.avatar.SessionUser} brings it to a user.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IProcessProtocol,
-    IProcessTransport,
     IReactorProcess,
     IReactorTime,
     IReactorUNIX,
@@ -27,9 +29,12 @@ from conchlite.error import ConchError
 from conchlite.interfaces import (
     ISession,
     ISessionAgent,
+    ISessionBreak,
     ISessionSignal,
     WindowSize,
 )
+from conchlite.ssh.accounts import Account
+from conchlite.ssh.childprocess import PseudoTerminal, Start, spawn
 from conchlite.ssh.session import SSHSessionProcessProtocol
 from conchlite.ssh.variables import AcceptsVariables
 
@@ -37,22 +42,39 @@ if TYPE_CHECKING:
     from conchlite.ssh.agentforwarding import ForwardedAgent
 
 
-@implementer(ISession, ISessionAgent, ISessionSignal)
+@implementer(ISession, ISessionAgent, ISessionBreak, ISessionSignal)
 class ProcessSession(AcceptsVariables):
     """
     Runs commands and shells as processes, under the server's own user.
 
     As with sshd, a command is one argument to the user's shell, after C{-c};
-    nothing that the user sends is put together with anything else.
+    nothing that the user sends is put together with anything else. Signals go
+    to the process and to what it has started.
+
+    When the session is closed, so are the process's input and output, and its
+    terminal is hung up. If it goes on all the same, it is sent SIGHUP, SIGTERM
+    and SIGKILL after a while. What has left its process group, or is there when
+    it has ended, stays: daemons, and what runs in the background of a shell.
 
     @cvar hangupSeconds: how long a process may go on when its session is
-        closed, with its input and output, until it gets SIGHUP.
+        closed, with its input and output, until it gets SIGHUP; L{None} for
+        ever.
+    @cvar terminateSeconds: the same until SIGTERM.
+    @cvar killSeconds: the same until SIGKILL.
+    @cvar umask: what is taken from the modes of files that processes make.
+    @cvar spawn: starts a process: L{conchlite.ssh.childprocess.spawn}.
+    @ivar account: who processes run as.
     @ivar shell: the shell's path.
     @ivar directory: where processes start.
     @ivar environment: their environment.
     """
 
-    hangupSeconds: float = 5
+    hangupSeconds: float | None = 5
+    terminateSeconds: float | None = 30
+    killSeconds: float | None = 60
+    umask = 0o022
+
+    spawn: Callable[..., Any] = staticmethod(spawn)
 
     def __init__(
         self,
@@ -66,35 +88,71 @@ class ProcessSession(AcceptsVariables):
         @param shell: the shell; by default the one of the user's account.
         @param directory: where to start; by default the user's home.
         @param environment: the environment; by default no more than the
-            account says: HOME, LOGNAME, PATH, SHELL, USER.
+            account says: HOME, LOGNAME, PATH, SHELL, USER. What belongs to the
+            session is set in any case: SSH_CLIENT, SSH_CONNECTION, and with a
+            terminal SSH_TTY and TERM.
         """
-        name, home, accountShell = _account()
+        self.account = self._account()
         self._reactor = reactor
-        self.shell = shell or accountShell
-        self.directory = directory or home
+        self.shell = shell or self.account.shell
+        self.directory = directory or self.account.home
         if environment is None:
-            environment = {
-                "HOME": home,
-                "LOGNAME": name,
-                "PATH": "/usr/local/bin:/usr/bin:/bin",
-                "SHELL": self.shell,
-                "USER": name,
-            }
+            environment = {**self.account.environment(), "SHELL": self.shell}
         self.environment = {os.fsencode(key): os.fsencode(value) for key, value in environment.items()}
-        self._process: IProcessTransport | None = None
+        self._terminal: PseudoTerminal | None = None
+        self._process: Any = None
         self._ended: Deferred[None] | None = None
+
+    def _account(self) -> Account:
+        return Account.ofProcess()
+
+    @property
+    def _other(self) -> Account | None:
+        # Who processes run as, if not who this one runs as.
+        return None if self.account.isOurs else self.account
 
     def getPty(self, term: bytes, windowSize: WindowSize, modes: list[tuple[int, int]]) -> None:
         """
-        @raise ConchError: always: these processes have no terminal.
+        Have what will run on a terminal.
+
+        @raise ConchError: there is one, or something runs; C{term} cannot be a
+            variable; or the system has no more terminals.
         """
-        raise ConchError("no terminals here")
+        if self._terminal is not None or self._process is not None:
+            raise ConchError("one terminal, and before anything runs")
+        if not self.isValue(term):
+            raise ConchError("what TERM cannot be")
+        try:
+            self._terminal = PseudoTerminal(windowSize, modes, self._other)
+        except OSError as error:
+            raise ConchError(f"no terminal: {error.strerror}") from error
+        self.environment[b"SSH_TTY"] = os.fsencode(self._terminal.name)
+        if term:
+            self.environment[b"TERM"] = term
 
     def windowChanged(self, newWindowSize: WindowSize) -> None:
         """
-        @raise ConchError: always: there is no terminal.
+        The user's terminal has another size: so has that of the processes, and
+        they are told by SIGWINCH.
+
+        @raise ConchError: there is no terminal.
         """
-        raise ConchError("no terminals here")
+        if self._terminal is None:
+            raise ConchError("no terminal")
+        if self._process is None:
+            self._terminal.windowChanged(newWindowSize)
+        else:
+            self._process.windowChanged(newWindowSize)
+
+    def breakReceived(self, milliseconds: int) -> None:
+        """
+        Send the terminal a break, as long as the system has them.
+
+        @raise ConchError: nothing runs on a terminal.
+        """
+        if self._terminal is None or self._process is None:
+            raise ConchError("no terminal to send a break to")
+        self._process.sendBreak()
 
     def agentForwarded(self, agent: ForwardedAgent) -> None:
         """
@@ -105,53 +163,63 @@ class ProcessSession(AcceptsVariables):
         reactor: IReactorUNIX | None = IReactorUNIX(self._reactor, None)
         if reactor is None:
             raise ConchError("no Unix sockets here")
-        self.environment[b"SSH_AUTH_SOCK"] = os.fsencode(agent.listen(reactor))
+        owner = None if self._other is None else self._other.uid
+        self.environment[b"SSH_AUTH_SOCK"] = os.fsencode(agent.listen(reactor, owner=owner))
 
     def openShell(self, proto: IProcessProtocol) -> None:
         """
         Run the shell, as a login shell: its name begins with C{-}.
+
+        @raise ConchError: the system cannot run more.
         """
-        self._spawn(proto, [b"-" + self._shellName()])
+        self._run(proto, [b"-" + self._shellName()])
 
     def execCommand(self, proto: IProcessProtocol, command: bytes) -> None:
         """
         Run a command by the shell.
 
-        @raise ConchError: it has a NUL in it.
+        @raise ConchError: it has a NUL in it, or the system cannot run more.
         """
         if b"\0" in command:
             raise ConchError("a command with a NUL in it")
-        self._spawn(proto, [self._shellName(), b"-c", command])
+        self._run(proto, [self._shellName(), b"-c", command])
 
     def _shellName(self) -> bytes:
         return os.fsencode(os.path.basename(self.shell))
 
-    def _spawn(self, proto: IProcessProtocol, arguments: list[bytes]) -> None:
-        self._ended = cast(SSHSessionProcessProtocol, proto).ended
-        self._process = self._reactor.spawnProcess(
-            proto,
-            os.fsencode(self.shell),
-            arguments,
-            self.environment,
-            os.fsencode(self.directory),
-        )
+    def _run(self, proto: IProcessProtocol, arguments: list[bytes]) -> None:
+        process = cast(SSHSessionProcessProtocol, proto)
+        start = Start(self._other, self.directory, self.umask)
+        environment = {**self.environment, **_connection(process)}
+        terminal, self._terminal = self._terminal, None
+        try:
+            self._process = self.spawn(
+                self._reactor, proto, os.fsencode(self.shell), arguments, environment, start, terminal
+            )
+        except OSError as error:
+            raise ConchError(f"the process does not start: {error.strerror}") from error
+        self._terminal = terminal
+        self._ended = process.ended
 
     def signalReceived(self, signalName: str) -> None:
         """
-        Send the process a signal.
+        Send a signal to the process, and to what it has started.
 
-        @raise ConchError: there is no process, or not any more.
+        @raise ConchError: there is no process, or not any more; or the system
+            has no such signal.
         """
         if self._process is None:
             raise ConchError("no process to signal")
         try:
-            self._process.signalProcess(signalName)
+            self._process.signalGroup(signalName)
         except ProcessExitedAlready:
             raise ConchError("the process has exited") from None
+        except OSError as error:
+            raise ConchError(f"no signal: {error}") from error
 
     def eofReceived(self) -> None:
         """
-        Close the process's standard input.
+        Close the process's standard input; on a terminal, as C{^D} does.
         """
         if self._process is not None:
             self._process.closeStdin()
@@ -162,17 +230,39 @@ class ProcessSession(AcceptsVariables):
         """
         clock: IReactorTime | None = IReactorTime(self._reactor, None)
         process, ended = self._process, self._ended
-        if clock is not None and process is not None and ended is not None and not ended.called:
-            call = clock.callLater(self.hangupSeconds, process.signalProcess, "HUP")
-            ended.addCallback(lambda _: call.cancel() if call.active() else None)
+        if process is None or ended is None:
+            if self._terminal is not None:
+                self._terminal.close()
+                self._terminal = None
+            return
+        process.abandon()
+        if clock is None or ended.called:
+            return
+        steps = (("HUP", self.hangupSeconds), ("TERM", self.terminateSeconds), ("KILL", self.killSeconds))
+        calls = [
+            clock.callLater(seconds, _end, process, name) for name, seconds in steps if seconds is not None
+        ]
+        ended.addCallback(lambda _: _cancel(calls))
 
 
-def _account() -> tuple[str, str, str]:
-    # The name, home and shell of the user that we run as.
-    import pwd
+def _cancel(calls: list[IDelayedCall]) -> None:
+    for call in calls:
+        if call.active():
+            call.cancel()
 
+
+def _end(process: Any, signalName: str) -> None:
     try:
-        entry = pwd.getpwuid(os.getuid())
-    except KeyError:
-        return str(os.getuid()), "/", "/bin/sh"
-    return entry.pw_name, entry.pw_dir, entry.pw_shell or "/bin/sh"
+        process.signalGroup(signalName)
+    except (ProcessExitedAlready, ProcessLookupError):
+        # It has ended; somebody else has its pipes.
+        pass
+
+
+def _connection(process: SSHSessionProcessProtocol) -> dict[bytes, bytes]:
+    # Where the user comes from, and where he has come to, as sshd tells.
+    ends = [getattr(end, "address", None) for end in (process.getPeer(), process.getHost())]
+    if not all(isinstance(end, IPv4Address | IPv6Address) for end in ends):
+        return {}
+    peer, host = (b"%s %d" % (end.host.encode("ascii"), end.port) for end in cast(list[IPv4Address], ends))
+    return {b"SSH_CLIENT": b"%s %s" % (peer, host.split()[1]), b"SSH_CONNECTION": peer + b" " + host}

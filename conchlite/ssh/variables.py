@@ -48,12 +48,18 @@ class AcceptsVariables:
             name.startswith(pattern[:-1]) if pattern.endswith(b"*") else name == pattern
             for pattern in self.acceptedVariables
         )
-        if not accepted or len(value) > self.maxValueSize or _CONTROL.search(value):
+        if not accepted or not self.isValue(value):
             raise EnvironmentVariableNotPermitted(safe(name))
         if self._added >= self.maxVariables:
             raise EnvironmentVariableNotPermitted("too many variables")
         self._added += 1
         self.environment[name] = value
+
+    def isValue(self, value: bytes) -> bool:
+        """
+        Whether a variable may have a value that comes from the user.
+        """
+        return len(value) <= self.maxValueSize and not _CONTROL.search(value)
 
     def addEnvironment(self, variables: Mapping[bytes, bytes]) -> None:
         """

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import Factory
-from zope.interface import directlyProvides, implementer, providedBy
+from zope.interface import implementer
 
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT, SERVER_DEFAULT, AlgorithmSet
 from conchlite.avatar import SessionUser
@@ -24,6 +24,7 @@ from conchlite.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
 from conchlite.error import HostKeyRejected, UsageError
 from conchlite.interfaces import IConchUser
 from conchlite.ssh.channel import SSHChannel
+from conchlite.ssh.childprocess import spawn
 from conchlite.ssh.common import NS
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.factory import SSHFactory
@@ -422,21 +423,17 @@ class Server:
         return DeferredList([self.ended(), self._listener.stopListening()])
 
 
-class _Spawner:
+class _Spawned:
     """
-    The reactor as sessions see it, and when what it spawned has ended.
+    What sessions have spawned, and when it has ended.
     """
 
     def __init__(self, reactor) -> None:
         self._reactor = reactor
-        directlyProvides(self, providedBy(reactor))
         self._ends: list[Deferred[None]] = []
         self._processes: list[Any] = []
 
-    def __getattr__(self, name: str):
-        return getattr(self._reactor, name)
-
-    def spawnProcess(self, proto, *arguments):
+    def spawn(self, reactor, proto, *arguments):
         end: Deferred[None] = Deferred()
         processEnded = proto.processEnded
 
@@ -446,7 +443,7 @@ class _Spawner:
 
         proto.processEnded = ended
         self._ends.append(end)
-        process = self._reactor.spawnProcess(proto, *arguments)
+        process = spawn(reactor, proto, *arguments)
         self._processes.append(process)
         return process
 
@@ -476,11 +473,12 @@ def processes(test, reactor) -> Callable[[], ProcessSession]:
     directory = Path(test.mktemp()).absolute()
     directory.mkdir(parents=True)
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(directory)}
-    spawner = _Spawner(reactor)
-    test.addCleanup(lambda: Deferred.fromCoroutine(spawner.ended()))
+    spawned = _Spawned(reactor)
+    test.addCleanup(lambda: Deferred.fromCoroutine(spawned.ended()))
 
     def openSession() -> ProcessSession:
-        session = ProcessSession(spawner, "/bin/sh", str(directory), environment)
+        session = ProcessSession(reactor, "/bin/sh", str(directory), environment)
+        session.spawn = spawned.spawn
         session.hangupSeconds = 0.1
         return session
 

@@ -7,57 +7,83 @@ from __future__ import annotations
 import os
 import pwd
 
-from twisted.internet.defer import Deferred
+from twisted.internet import reactor
+from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.task import Clock, deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from conchlite.avatar import SessionUser
-from conchlite.error import ConchError
-from conchlite.interfaces import EnvironmentVariableNotPermitted, ISession, ISessionSetEnv, ISessionSignal
+from conchlite.interfaces import (
+    EnvironmentVariableNotPermitted,
+    ISession,
+    ISessionAgent,
+    ISessionBreak,
+    ISessionSetEnv,
+    ISessionSignal,
+)
+from conchlite.ssh.address import SSHTransportAddress
+from conchlite.ssh.childprocess import PseudoTerminal, Start
 from conchlite.ssh.common import NS
-from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.processes import ProcessSession
-from conchlite.ssh.session import SSHSession, SSHSessionProcessProtocol
-from conchlite.wire.connection import ExitSignal
-from tests.ssh.fakes import Link
-from tests.ssh.sessions import SessionRecorder
+from conchlite.ssh.session import packRequest_pty_req, packRequest_window_change
+from conchlite.wire.connection import BreakRequest, ExitSignal
+from tests.ssh.realsessions import RealSessionCase
+from tests.ssh.sessions import SessionTestCase
 
 ENDS = ("eof", "close", "closed")
 
+#: Where the user of a fake link comes from.
+CONNECTION = {b"SSH_CLIENT": b"192.0.2.2 22 1022", b"SSH_CONNECTION": b"192.0.2.2 22 192.0.2.1 1022"}
 
-class RecordingReactor(Clock):
+
+class RecordingProcess:
     """
-    An L{IReactorProcess} that spawns nothing.
+    A process that has never been.
+
+    @ivar calls: what was asked of it.
     """
+
+    ended = False
 
     def __init__(self) -> None:
-        super().__init__()
-        self.spawned: list[tuple[object, ...]] = []
-        self.signals: list[str] = []
+        self.calls: list[object] = []
 
-    def spawnProcess(self, *arguments: object, **named: object) -> RecordingReactor:
-        self.spawned.append((*arguments, named))
-        return self
-
-    def signalProcess(self, name: str) -> None:
-        if "gone" in self.signals:
+    def signalGroup(self, name: str) -> None:
+        if self.ended:
             raise ProcessExitedAlready
-        self.signals.append(name)
+        self.calls.append(name)
 
-    def closeStdin(self) -> None:
-        self.signals.append("closeStdin")
+    def __getattr__(self, name: str) -> object:
+        return lambda *arguments: self.calls.append((name, *arguments))
 
 
-class ProcessSessionTests(SynchronousTestCase):
+class ProcessSessionTests(SessionTestCase):
+    """
+    What a session starts, and what it does with it.
+    """
+
     def setUp(self) -> None:
-        self.reactor = RecordingReactor()
+        self.reactor = Clock()
         self.session = ProcessSession(self.reactor, "/bin/sh", "/", {"A": "b"})
-        self.proto = SSHSessionProcessProtocol(SSHSession())
+        self.session.spawn = self.spawn
+        self.spawned: list[tuple[object, ...]] = []
+        self.process = RecordingProcess()
+        self.failure: OSError | None = None
+        self.open(self.session)
+
+    def spawn(self, reactor, proto, *arguments) -> RecordingProcess:
+        self.assertIs(reactor, self.reactor)
+        self.assertIs(proto, self.server.client)
+        if self.failure is not None:
+            raise self.failure
+        self.spawned.append(arguments)
+        return self.process
+
+    def askForPty(self, term: str = "vt100") -> None:
+        self.agreed("pty-req", packRequest_pty_req(term, (24, 80, 0, 0), b""))
 
     def test_interfaces(self) -> None:
-        for interface in (ISession, ISessionSetEnv, ISessionSignal):
+        for interface in (ISession, ISessionAgent, ISessionBreak, ISessionSetEnv, ISessionSignal):
             verifyObject(interface, self.session)
 
     def test_command(self) -> None:
@@ -65,17 +91,106 @@ class ProcessSessionTests(SynchronousTestCase):
         The command is one argument, whatever is in it.
         """
         for command in (b"ls -l", b"; rm -rf /", b"$(id)", b"-c x", b"\xff", b""):
-            self.session.execCommand(self.proto, command)
+            self.setUp()
+            self.agreed("exec", NS(command))
             self.assertEqual(
-                (self.proto, b"/bin/sh", [b"sh", b"-c", command], {b"A": b"b"}, b"/", {}),
-                self.reactor.spawned.pop(),
+                [
+                    (
+                        b"/bin/sh",
+                        [b"sh", b"-c", command],
+                        {b"A": b"b", **CONNECTION},
+                        Start(None, "/", 0o022),
+                        None,
+                    )
+                ],
+                self.spawned,
             )
-        self.assertRaises(ConchError, self.session.execCommand, self.proto, b"a\0b")
-        self.assertEqual([], self.reactor.spawned)
+        self.setUp()
+        self.refused("exec", NS(b"a\0b"))
+        self.assertEqual([], self.spawned)
 
     def test_shell(self) -> None:
-        self.session.openShell(self.proto)
-        self.assertEqual([(self.proto, b"/bin/sh", [b"-sh"], {b"A": b"b"}, b"/", {})], self.reactor.spawned)
+        self.agreed("shell")
+        [(executable, arguments, *_)] = self.spawned
+        self.assertEqual((b"/bin/sh", [b"-sh"]), (executable, arguments))
+
+    def test_notOverIP(self) -> None:
+        """
+        Where there are no addresses and ports, there is nothing to say of them.
+        """
+        self.link.server.getPeer = lambda: SSHTransportAddress(UNIXAddress(None))
+        self.agreed("shell")
+        self.assertEqual({b"A": b"b"}, self.spawned[0][2])
+
+    def test_terminal(self) -> None:
+        """
+        The terminal is the process's; its name and type are in the environment.
+        """
+        self.askForPty()
+        self.agreed("window-change", packRequest_window_change((50, 132, 0, 0)))
+        self.agreed("shell")
+        *_, environment, _, terminal = self.spawned[0]
+        self.addCleanup(terminal.close)
+        self.assertIsInstance(terminal, PseudoTerminal)
+        self.assertEqual(os.get_terminal_size(terminal.descriptors[1]), (132, 50))
+        self.assertEqual(os.fsencode(os.ttyname(terminal.descriptors[1])), environment[b"SSH_TTY"])
+        self.assertEqual(b"vt100", environment[b"TERM"])
+        self.agreed("window-change", packRequest_window_change((9, 8, 7, 6)))
+        self.agreed("break", BreakRequest(500).pack())
+        self.assertEqual([("windowChanged", (9, 8, 7, 6)), ("sendBreak",)], self.process.calls)
+
+    def test_oneTerminal(self) -> None:
+        """
+        There is one, and nobody gets it afterwards.
+        """
+        self.askForPty("")
+        self.refused("pty-req", packRequest_pty_req("x", (24, 80, 0, 0), b""))
+        self.assertNotIn(b"TERM", self.session.environment)
+        self.client.abortConnection()
+        self.link.pump()
+        self.setUp()
+        self.agreed("shell")
+        self.refused("pty-req", packRequest_pty_req("x", (24, 80, 0, 0), b""))
+
+    def test_type(self) -> None:
+        """
+        Row 107: TERM is a value as any other that the user sets.
+        """
+        for term in ("a\0b", "\n", "\x1b[2J", "x" * 1025):
+            self.refused("pty-req", packRequest_pty_req(term, (24, 80, 0, 0), b""))
+        self.assertEqual({b"A": b"b"}, self.session.environment)
+
+    def test_noTerminal(self) -> None:
+        self.refused("window-change", packRequest_window_change((1, 2, 3, 4)))
+        self.agreed("shell")
+        self.refused("break", BreakRequest(500).pack())
+        self.assertEqual([], self.process.calls)
+
+    def test_noMoreTerminals(self) -> None:
+        def openpty() -> None:
+            raise OSError(12, "out of pty devices")
+
+        self.patch(os, "openpty", openpty)
+        self.refused("pty-req", packRequest_pty_req("x", (24, 80, 0, 0), b""))
+        self.assertEqual([], self.flushLoggedErrors())
+
+    def test_terminalNobodyUsed(self) -> None:
+        """
+        A terminal on which nothing ran is closed with the session.
+        """
+        before = os.listdir("/dev/fd")
+        self.askForPty()
+        self.assertGreater(len(os.listdir("/dev/fd")), len(before))
+        self.client.abortConnection()
+        self.link.pump()
+        self.assertEqual(before, os.listdir("/dev/fd"))
+
+    def test_noMoreProcesses(self) -> None:
+        self.failure = OSError(11, "Resource temporarily unavailable")
+        self.refused("shell")
+        self.assertEqual([], self.flushLoggedErrors())
+        self.failure = None
+        self.agreed("shell")
 
     def test_minimalEnvironment(self) -> None:
         """
@@ -131,7 +246,7 @@ class ProcessSessionTests(SynchronousTestCase):
         """
         self.session.setEnv(b"LANG", b"C")
         self.session.addEnvironment({b"LANG": b"de", b"SSH_ORIGINAL_COMMAND": b"ls\n"})
-        self.session.execCommand(self.proto, b"x")
+        self.agreed("exec", NS("x"))
         self.assertEqual(b"de", self.session.environment[b"LANG"])
         self.assertEqual(b"ls\n", self.session.environment[b"SSH_ORIGINAL_COMMAND"])
 
@@ -141,82 +256,76 @@ class ProcessSessionTests(SynchronousTestCase):
         self.assertRaises(EnvironmentVariableNotPermitted, self.session.setEnv, b"LC_MORE", b"x")
 
     def test_signals(self) -> None:
-        self.assertRaises(ConchError, self.session.signalReceived, "TERM")
-        self.session.eofReceived()
-        self.session.closed()
-        self.session.execCommand(self.proto, b"x")
-        self.session.signalReceived("TERM")
-        self.session.eofReceived()
-        self.assertEqual(["TERM", "closeStdin"], self.reactor.signals)
-        self.reactor.signals.append("gone")
-        self.assertRaises(ConchError, self.session.signalReceived, "TERM")
+        self.refused("signal", NS("TERM"))
+        self.agreed("exec", NS("x"))
+        self.agreed("signal", NS("TERM"))
+        self.client.loseWriteConnection()
+        self.link.pump()
+        self.assertEqual(["TERM", ("closeStdin",)], self.process.calls)
+        self.process.ended = True
+        self.refused("signal", NS("TERM"))
+
+    def test_signalsNotHere(self) -> None:
+        """
+        Not every system has every signal, and may deliver it.
+        """
+        self.agreed("exec", NS("x"))
+        for error in (ProcessLookupError("no such signal"), PermissionError(1, "no")):
+
+            def refuse(name: str, error: OSError = error) -> None:
+                raise error
+
+            self.process.signalGroup = refuse
+            self.refused("signal", NS("TERM"))
+        self.assertEqual([], self.flushLoggedErrors())
 
     def test_closed(self) -> None:
         """
-        A process that has lost its user has a while to end.
+        A process that has lost its user has a while to end, and then another.
         """
-        self.session.execCommand(self.proto, b"x")
-        self.session.closed()
-        self.reactor.advance(self.session.hangupSeconds - 1)
-        self.assertEqual([], self.reactor.signals)
-        self.reactor.advance(1)
-        self.assertEqual(["HUP"], self.reactor.signals)
+        self.agreed("exec", NS("x"))
+        self.client.abortConnection()
+        self.link.pump()
+        self.assertEqual([("abandon",)], self.process.calls)
+        for until, name in (
+            (self.session.hangupSeconds, "HUP"),
+            (self.session.terminateSeconds, "TERM"),
+            (self.session.killSeconds, "KILL"),
+        ):
+            del self.process.calls[:]
+            self.reactor.advance(until - self.reactor.seconds() - 1)
+            self.assertEqual([], self.process.calls)
+            self.reactor.advance(1)
+            self.assertEqual([name], self.process.calls)
+        self.assertEqual([], self.reactor.getDelayedCalls())
+
+    def test_closedForever(self) -> None:
+        self.session.hangupSeconds = self.session.terminateSeconds = self.session.killSeconds = None
+        self.agreed("exec", NS("x"))
+        self.client.abortConnection()
+        self.link.pump()
+        self.assertEqual([], self.reactor.getDelayedCalls())
 
     def test_closedAndEnded(self) -> None:
-        self.session.execCommand(self.proto, b"x")
-        self.session.closed()
-        self.proto.ended.callback(None)
+        """
+        Who has ended gets no more signals, whether that is known or not.
+        """
+        self.agreed("exec", NS("x"))
+        client = self.server.client
+        self.client.abortConnection()
+        self.link.pump()
+        self.process.ended = True
+        self.reactor.advance(self.session.hangupSeconds)
+        client.ended.callback(None)
         self.assertEqual([], self.reactor.getDelayedCalls())
         self.session.closed()
         self.assertEqual([], self.reactor.getDelayedCalls())
 
-    def test_noTerminal(self) -> None:
-        self.assertRaises(ConchError, self.session.getPty, b"x", (1, 2, 3, 4), [])
-        self.assertRaises(ConchError, self.session.windowChanged, (1, 2, 3, 4))
 
-
-class RealProcessTests(TestCase):
+class RealProcessTests(RealSessionCase):
     """
-    Real processes. The link is pumped whenever the reactor has read something:
-    nothing here depends on how fast anything is.
+    Real processes, without a terminal.
     """
-
-    timeout = 60
-    hangupSeconds = 0
-
-    def setUp(self) -> None:
-        from twisted.internet import reactor
-        from twisted.internet.task import LoopingCall
-
-        def openSession() -> ProcessSession:
-            made = ProcessSession(reactor, "/bin/sh", "/")
-            made.hangupSeconds = self.hangupSeconds
-            return made
-
-        user = SessionUser(openSession)
-        self.link = Link(SSHConnection(), SSHConnection(), user)
-        self.ended: Deferred[None] = Deferred()
-        ended = self.ended
-
-        class Client(SessionRecorder):
-            def closed(self) -> None:
-                super().closed()
-                ended.callback(None)
-
-        self.client = Client()
-        self.conn = self.link.client.service
-        self.conn.openChannel(self.client)
-        self.pumping = LoopingCall(self.link.pump)
-        self.pumping.start(0.001)
-        self.addCleanup(self.pumping.stop)
-
-    async def start(self, command: str) -> None:
-        await self.conn.sendRequest(self.client, "exec", NS(command), wantReply=True)
-
-    async def run_(self, command: str) -> None:
-        await self.start(command)
-        self.client.loseWriteConnection()
-        await self.ended
 
     async def test_output(self) -> None:
         """
@@ -229,11 +338,11 @@ class RealProcessTests(TestCase):
         self.assertEqual(["eof", "close", "closed"], [event for event in self.client.events if event in ENDS])
 
     async def test_environment(self) -> None:
-        await self.conn.sendRequest(self.client, "env", NS("LANG") + NS("C.UTF-8"), wantReply=True)
+        await self.ask("env", NS("LANG") + NS("C.UTF-8"))
         await self.run_("env")
         names = {line.split(b"=")[0] for line in bytes(self.client.received).splitlines()}
         self.assertEqual(
-            {b"HOME", b"LANG", b"LOGNAME", b"PATH", b"PWD", b"SHELL", b"USER"},
+            {b"HOME", b"LANG", b"LOGNAME", b"PATH", b"PWD", b"SHELL", b"USER", *CONNECTION},
             names - {b"_", b"SHLVL", b"OLDPWD"},
         )
 
@@ -268,12 +377,12 @@ class RealProcessTests(TestCase):
         """
         self.client.pauseProducing()
         await self.start("exec yes")
-        server = self.link.server.service.channels[0]
+        server = self.channel()
         while server._machine.outgoing.window.size <= server.waitingLimit:
-            await deferLater(self.pumping.clock, 0.001)
+            await self.wait()
         size = server._machine.outgoing.window.size
         for _ in range(20):
-            await deferLater(self.pumping.clock, 0.001)
+            await self.wait()
         self.assertEqual(size, server._machine.outgoing.window.size)
         self.assertLess(size, 2 * server.waitingLimit)
         self.client.abortConnection()
@@ -286,9 +395,9 @@ class RealProcessTests(TestCase):
         """
         await self.start("exec sleep 1000")
         self.client.write(bytes(10_000_000))
-        server = self.link.server.service.channels[0]
+        server = self.channel()
         while self.client.remoteWindowLeft:
-            await deferLater(self.pumping.clock, 0.001)
+            await self.wait()
         self.assertGreater(self.client._machine.outgoing.window.size, 7_000_000)
         self.client.abortConnection()
         await self.ended
@@ -303,28 +412,20 @@ class RealProcessTests(TestCase):
         path = self.mktemp()
         data = bytes(range(256)) * 4000
         await self.start(f"sleep 0.1; exec cat > {os.path.abspath(path)}.new; exit")
-        server = self.link.server.service.channels[0]
+        server = self.channel()
         self.client.write(data)
         self.conn.sendClose(self.client)
         await self.ended
         while not os.path.exists(path + ".new") or os.path.getsize(path + ".new") < len(data):
-            await deferLater(self.pumping.clock, 0.001)
+            await self.wait()
         await self.gone(server)
         with open(path + ".new", "rb") as stream:
             self.assertEqual(data, stream.read())
 
-    async def gone(self, server: SSHSession) -> None:
-        """
-        Wait until a session's process has ended.
-        """
-        while server.client.transport.pid is not None:
-            await deferLater(self.pumping.clock, 0.001)
-
     async def test_signal(self) -> None:
         await self.start("echo ready; exec sleep 1000")
-        while b"ready" not in self.client.received:
-            await deferLater(self.pumping.clock, 0.001)
-        await self.conn.sendRequest(self.client, "signal", NS("TERM"), wantReply=True)
+        await self.says(b"ready")
+        await self.ask("signal", NS("TERM"))
         await self.ended
         self.assertEqual(ExitSignal(b"TERM", False, b"", b""), self.client.exitSignal)
 
@@ -333,7 +434,7 @@ class RealProcessTests(TestCase):
         The process ends with the connection.
         """
         await self.start("exec sleep 1000")
-        server = self.link.server.service.channels[0]
+        server = self.channel()
         self.link.lose()
         await self.ended
         await self.gone(server)
@@ -342,7 +443,7 @@ class RealProcessTests(TestCase):
         """
         Without a terminal the shell reads commands from its standard input.
         """
-        await self.conn.sendRequest(self.client, "shell", b"", wantReply=True)
+        await self.ask("shell")
         self.client.write(b"echo $((6 * 7))\nexit 5\n")
         await self.ended
         self.assertEqual(b"42\n", self.client.received)
@@ -350,6 +451,6 @@ class RealProcessTests(TestCase):
 
     async def test_noSuchShell(self) -> None:
         user = self.link.server.avatar
-        user._openSession = lambda: ProcessSession(self.pumping.clock, "/no/such/shell", "/")
+        user._openSession = lambda: ProcessSession(reactor, "/no/such/shell", "/")
         await self.run_("x")
         self.assertEqual(1, self.client.exitStatus)
