@@ -117,10 +117,17 @@ def setModes(descriptor: int, modes: Iterable[tuple[int, int]]) -> None:
         counts.
     """
     attributes = termios.tcgetattr(descriptor)
+    control = attributes[_CONTROL]
     none = _none(descriptor)
     for opcode, value in modes:
         _setMode(attributes, opcode, value, none)
-    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    try:
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    except termios.error:
+        # There is no line behind a pseudo-terminal. Some have eight bits in a
+        # character and no parity, and cannot be told otherwise.
+        attributes[_CONTROL] = control
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def _setMode(attributes: list[object], opcode: int, value: int, none: bytes) -> None:
