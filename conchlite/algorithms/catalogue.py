@@ -320,8 +320,7 @@ def available(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
     @param names: what is to be offered; what nobody can lack passes.
     """
-    probes = {name: _PROBES.get(plainName(name)) for name in names}
-    return tuple(name for name in names if (probe := probes[name]) is None or _works(probe))
+    return tuple(name for name in names if (probe := _PROBES.get(plainName(name))) is None or _works(probe))
 
 
 def keyExchange(name: bytes) -> KeyExchangeMethod | GroupExchange:
@@ -366,7 +365,8 @@ def macs() -> tuple[bytes, ...]:
     return tuple(_MACS)
 
 
-def unknown(family: str, names: Sequence[bytes]) -> tuple[bytes, ...]:
+@functools.lru_cache(maxsize=64)
+def unknown(family: str, names: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """
     Those of C{names} that nothing has, with whichever C{cryptography}.
 

@@ -24,8 +24,10 @@ part in that: until its own KEXINIT comes it may send what it likes.
 
 from __future__ import annotations
 
+import functools
 from enum import Enum
 
+from conchlite.sansio.role import Role
 from conchlite.wire import numbers
 
 
@@ -110,6 +112,22 @@ FIRST_PHASES = frozenset(
     )
 )
 EXCHANGE_PHASES = FIRST_PHASES | {Phase.GUESS, Phase.EXCHANGE, Phase.VERDICT, Phase.NEWKEYS}
+
+
+@functools.cache
+def admitted(phase: Phase, role: Role, strict: bool) -> frozenset[int]:
+    """
+    The messages that may come in, in one set for all connections: it is large.
+
+    @param strict: whether the exchanges are strict.
+    """
+    found = ADMITTED[phase]
+    if not strict:
+        found = found | ADMITTED_UNLESS_STRICT.get(phase, set())
+    if role is Role.CLIENT:
+        found = found | ADMITTED_FROM_SERVER.get(phase, set())
+    return frozenset(found)
+
 
 # What goes out in spite of L{Outgoing.HELD}: the transport's own messages and
 # the exchange's, but for EXT_INFO and those that speak of services.

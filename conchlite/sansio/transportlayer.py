@@ -42,14 +42,12 @@ from conchlite.sansio.negotiation import (
 )
 from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.phases import (
-    ADMITTED,
-    ADMITTED_FROM_SERVER,
-    ADMITTED_UNLESS_STRICT,
     EXCHANGE_PHASES,
     FIRST_PHASES,
     METHOD,
     Outgoing,
     Phase,
+    admitted,
 )
 from conchlite.sansio.rekeying import ENOUGH_PACKETS, KeyWear, RenewalCount, volumeLimit
 from conchlite.sansio.role import Role
@@ -208,13 +206,8 @@ class TransportLayer(SendingHalf):
         raise UnexpectedMessage(text)
 
     def _setPhase(self, phase: Phase) -> None:
-        admitted = ADMITTED[phase]
-        if not self._strict:
-            admitted = admitted | ADMITTED_UNLESS_STRICT.get(phase, set())
-        if self.role is Role.CLIENT:
-            admitted = admitted | ADMITTED_FROM_SERVER.get(phase, set())
         self.phase = phase
-        self._admitted = frozenset(admitted)
+        self._admitted = admitted(phase, self.role, self._strict)
 
     def handle(self, number: int, body: bytes) -> list[Event]:
         """

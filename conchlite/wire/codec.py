@@ -51,6 +51,8 @@ class Structure:
         names = [name for name, _ in _fieldsOf(type(self))]
         own = self.__dict__
         own.update(zip(names, values, strict=False))
+        if not named and len(values) == len(names):
+            return
         own.update(named)
         if len(values) + len(named) != len(names) or own.keys() != set(names):
             own.clear()

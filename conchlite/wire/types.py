@@ -172,7 +172,7 @@ class Reader:
         size = self.uint32()
         if size > MAXIMUM_NAME_LIST_SIZE:
             raise MalformedMessage(f"{self._what}: a name-list of {size} bytes")
-        names = tuple(name for name in bytes(self._take(size)).split(b",") if name)
+        names = tuple(filter(None, bytes(self._take(size)).split(b",")))
         if len(names) > MAXIMUM_NAMES:
             raise MalformedMessage(f"{self._what}: a name-list of {len(names)} names")
         return names
