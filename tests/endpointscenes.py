@@ -33,7 +33,7 @@ from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.factory import SSHFactory
 from conchlite.ssh.keys import Key
 from conchlite.ssh.transport import SSHServerTransport
-from conchlite.wire.connection import ExecRequest, ExitSignal, ExitStatus
+from conchlite.wire.connection import ExecRequest, ExitSignal, ExitStatus, SubsystemRequest
 
 HOST_KEY = Key.generate("ed25519")
 USER_KEY = Key.generate("ed25519")
@@ -78,6 +78,8 @@ class Session(SSHChannel):
     @ivar events: what else came.
     """
 
+    subsystem: bytes | None = None
+
     name = b"session"
     closeGrace = 0
 
@@ -91,6 +93,10 @@ class Session(SSHChannel):
     def request_exec(self, data: bytes) -> Any:
         self.command = ExecRequest.unpack(data).command
         return self.server.answering.then(lambda: self.command != b"forbidden")
+
+    def request_subsystem(self, data: bytes) -> Any:
+        self.subsystem = SubsystemRequest.unpack(data).name
+        return self.server.answering.then(lambda: self.subsystem != b"forbidden")
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data

@@ -43,7 +43,7 @@ from conchlite.error import (
     ConnectionEnded,
     Disconnected,
 )
-from conchlite.interfaces import IConchUser
+from conchlite.interfaces import ExitedBySignal, IConchUser
 from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.keys import Key
 from conchlite.ssh.programs import Cat, ProgramSession
@@ -328,7 +328,10 @@ class EndTests(EndpointTestCase):
         self.assertEqual(
             (None, signal.SIGTERM), (protocol.reason.value.exitCode, protocol.reason.value.signal)
         )
-        self.assertEqual((None, "TERM"), (protocol.transport.exitStatus, protocol.transport.exitSignal))
+        self.assertEqual(
+            (None, ExitedBySignal("TERM", False, "killed by \\x1b[31mtest")),
+            (protocol.transport.exitStatus, protocol.transport.exitSignal),
+        )
 
     def test_strangeSignals(self) -> None:
         for name, number in (

@@ -39,6 +39,17 @@ class Failing(protocol.Protocol):
 """
 
 
+#: A subsystem that says hello, as SFTP servers do.
+SFTP = """
+        async def sftp(process):
+            if await process.stdin.readExactly(9) == b"\\0\\0\\0\\5\\1\\0\\0\\0\\3":
+                await process.write(b"\\0\\0\\0\\5\\2\\0\\0\\0\\3")
+            await process.read()
+
+        user.subsystemLookup[b"sftp"] = sftp
+"""
+
+
 class EndpointListingsTests(SynchronousTestCase):
     """
     Each runs against the server of the client's chapter.
@@ -57,6 +68,7 @@ class EndpointListingsTests(SynchronousTestCase):
             {
                 "5022": "0",
                 '{b"cat": Cat, ': '{b"false": Failing, b"mute": Mute, b"cat": Cat, ',
+                "        return IConchUser, user": SFTP + "        return IConchUser, user",
                 "\n# --- The login ---\n": FAILING,
             },
         )
@@ -111,7 +123,7 @@ class EndpointListingsTests(SynchronousTestCase):
         """
         A program that is not told what it needs says what that is.
         """
-        for name in ("command.py", "several.py"):
+        for name in ("command.py", "several.py", "subsystem.py"):
             assertUsage(self, self.directory / name)
 
     def test_several(self) -> None:
@@ -120,13 +132,16 @@ class EndpointListingsTests(SynchronousTestCase):
             self.printed("several.py", "hello", "hello you"),
         )
 
+    def test_subsystem(self) -> None:
+        self.assertEqual(("SFTP 3\n", "", 0), self.printed("subsystem.py"))
+
     def test_allOfThem(self) -> None:
         """
         The chapter shows what is run here, and nothing that is not there.
         """
         chapter = (DOC / "howto" / "endpoints.rst").read_text()
         shown = re.findall(r"literalinclude:: (\S+)\n   :pyobject: (\w+)", chapter)
-        self.assertEqual({"command.py", "several.py"}, {Path(path).name for path, _ in shown})
+        self.assertEqual({"command.py", "several.py", "subsystem.py"}, {Path(path).name for path, _ in shown})
         self.assertEqual(
             {path.name for path in ENDPOINTS.glob("*.py")}, {Path(path).name for path, _ in shown}
         )

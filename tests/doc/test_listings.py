@@ -144,6 +144,7 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/certificates/hostkey.py",
             "howto/listings/endpoints/command.py",
             "howto/listings/endpoints/several.py",
+            "howto/listings/endpoints/subsystem.py",
             "howto/listings/hostkeys/policies.py",
             "howto/listings/keys/make.py",
             "howto/listings/keys/show.py",

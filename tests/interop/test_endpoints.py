@@ -99,7 +99,7 @@ class EndpointTests(TestCase):
         running = await self.start("kill -TERM $$")
         reason = await running.ended
         self.assertIsInstance(reason, ProcessTerminated)
-        self.assertEqual((signal.SIGTERM, "TERM"), (reason.signal, running.transport.exitSignal))
+        self.assertEqual((signal.SIGTERM, "TERM"), (reason.signal, running.transport.exitSignal.name))
 
     async def test_severalAtOnce(self) -> None:
         """
