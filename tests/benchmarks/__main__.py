@@ -1,43 +1,45 @@
 """
-Bulk transfers, conchlite's client beside OpenSSH's, against one sshd.
-
-Each transfer is a process of its own, and the two take turns; what counts is
-the ratio within a round. Connecting and logging in are counted, the start of a
-process is counted for OpenSSH and not for ours, whose imports would be most of
-the time of a short transfer.
+conchlite beside OpenSSH, AsyncSSH, Paramiko, Conch and ssh2-python: whoever is
+installed, each run in a process of its own, on the loopback interface. The
+contestants take turns; what counts is the ratio within a round, to OpenSSH and
+to the best of the peers for Python.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import importlib.metadata
 import os
 import platform
-import statistics
-import subprocess
+import re
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cryptography
-import twisted
 from twisted.internet import task
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
 
-import conchlite
+from tests.benchmarks import table
+from tests.benchmarks.contestants import CONTESTANTS, Contestant
+from tests.benchmarks.results import Results
+from tests.benchmarks.runner import Runner, participants
+from tests.benchmarks.scenarios import CLIENT_SCENARIOS, Scenario
 from tests.interop import peers
 
-CIPHERS = (
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "chacha20-poly1305@openssh.com",
-    "aes128-ctr",
-    "default",
-)
-MAC = "hmac-sha2-256-etm@openssh.com"
-OPENSSH_COMMANDS = {"download": "head -c {size} /dev/zero", "upload": "test $(wc -c) = {size}"}
+SCENARIOS = CLIENT_SCENARIOS
+
+#: What sshd is told: it lets in as many as come, and all exchange keys in the
+#: same way, which each of them has. Paramiko knows only the second name.
+SSHD_OPTIONS = {
+    "MaxStartups": "1000",
+    "MaxSessions": "1000",
+    "LogLevel": "INFO",
+    "KexAlgorithms": "curve25519-sha256,curve25519-sha256@libssh.org",
+    "HostKeyAlgorithms": "ssh-ed25519",
+}
 
 
 class Workplace:
@@ -60,92 +62,144 @@ class Workplace:
             await maybeDeferred(self._cleanups.pop())
 
 
-def measureOurs(arguments: list[str]) -> tuple[float, float]:
+def machine() -> dict[str, object]:
     """
-    @return: seconds of wall time, and of the processor's, as the client says.
+    What kind of machine this is.
     """
-    finished = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
-    wall, cpu = map(float, finished.stdout.split())
-    return wall, cpu
+    with open("/proc/cpuinfo") as info:
+        found = re.search(r"^model name\s*:\s*(.*)$", info.read(), re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return {
+        "processor": found[1] if found else platform.processor(),
+        "cores": f"{os.cpu_count()} cores",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
-def measureTheirs(arguments: list[str], size: int) -> tuple[float, float]:
+def versions(contestants: Sequence[Contestant]) -> dict[str, str]:
     """
-    Run a command that reads C{size} bytes from its standard input.
-
-    @return: seconds of wall time, and of the processor's.
+    The versions of the contestants, and of what conchlite stands on.
     """
-    started = time.perf_counter()
-    with open(os.devnull, "wb") as nothing:
-        feeder = subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE)
-        process = subprocess.Popen(arguments, stdin=feeder.stdout, stdout=nothing)
-        feeder.stdout.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        feeder.wait()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
-    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    found = {contestant.name: contestant.version() or "" for contestant in contestants}
+    found["Python"] = platform.python_version()
+    for name in ("Twisted", "cryptography"):
+        found[name] = importlib.metadata.version(name)
+    return found
 
 
-async def run(reactor: object, options: argparse.Namespace) -> None:
-    size = options.size * 2**20
+def choose(names: Sequence[str] | None) -> list[Contestant]:
+    """
+    Who takes part: those of that name who are installed. Who is not is told.
+    """
+    known = {contestant.name: contestant for contestant in CONTESTANTS}
+    for name in names or ():
+        if name not in known:
+            raise SystemExit(f"there is no {name}, only {', '.join(known)}")
+    chosen = []
+    for name, contestant in known.items():
+        if names and name not in names:
+            continue
+        if contestant.version() is None:
+            print(f"{name} is not installed")
+        else:
+            chosen.append(contestant)
+    return chosen
+
+
+def select(only: Sequence[str]) -> list[Scenario]:
+    """
+    The scenarios with one of these in their names; all of them if there is
+    none.
+    """
+    return [scenario for scenario in SCENARIOS if not only or any(part in scenario.name for part in only)]
+
+
+def listing(scenarios: Sequence[Scenario], contestants: Sequence[Contestant]) -> None:
+    for contestant in contestants:
+        print(f"{contestant.name:14} {contestant.version()}")
+    for scenario in scenarios:
+        names = ", ".join(contestant.name for contestant in participants(scenario, contestants))
+        print(f"{scenario.name:34} {names}")
+
+
+async def measure(
+    reactor: object, results: Results, scenarios: Sequence[Scenario], contestants: Sequence[Contestant]
+) -> None:
+    """
+    Measure, and show each scenario when it is done.
+    """
     with tempfile.TemporaryDirectory() as root:
         place = Workplace(root)
         try:
-            sshd = await peers.SSHD.start(place, reactor)
+            sshd = await peers.SSHD.start(place, reactor, **SSHD_OPTIONS)
             identity = Path(root, "identity")
             peers.writePrivateKey(peers.userKeys()[b"ssh-ed25519"], identity)
-            print(
-                f"conchlite {conchlite.__version__}, Python {platform.python_version()}, Twisted "
-                f"{twisted.__version__}, cryptography {cryptography.__version__}, "
-                f"{peers.versionText(sshd.version)}; {options.size} MiB, {options.rounds} rounds"
-            )
-            print(f"{'scenario':42} {'MiB/s':>8} {'CPU s/GiB':>10} {'speed':>7} {'CPU':>6}")
-            for mode in ("download", "upload"):
-                for cipher in CIPHERS:
-                    if options.only in f"{mode} {cipher}":
-                        await compare(sshd.port, identity, mode, cipher, size, options.rounds)
+            runner = Runner(sshd.port, peers.userName(), str(identity), results.size, contestants)
+            for scenario in scenarios:
+                # The reactor has sshd's log to read.
+                measured = await deferToThread(runner.measure, scenario, results.rounds)
+                results.measured.append(measured)
+                print(*table.rows(measured), sep="\n", flush=True)
         finally:
             await place.cleanUp()
 
 
-async def compare(port: int, identity: Path, mode: str, cipher: str, size: int, rounds: int) -> None:
-    ours = [sys.executable, "-m", "tests.benchmarks.bulk"]
-    ours += [mode, str(port), str(size), cipher, peers.userName(), str(identity)]
-    theirs = [peers.program("ssh"), "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
-    theirs += ["-o", "UserKnownHostsFile=/dev/null", "-i", str(identity), "-p", str(port)]
-    if cipher != "default":
-        theirs += ["-c", cipher, "-m", MAC]
-    theirs += [f"{peers.userName()}@127.0.0.1", OPENSSH_COMMANDS[mode].format(size=size)]
-    found = []
-    for _ in range(rounds):
-        # Ours makes what it uploads by itself; ssh is fed through a pipe.
-        found.append(
-            (
-                await deferToThread(measureOurs, ours),
-                await deferToThread(measureTheirs, theirs, size if mode == "upload" else 0),
-            )
-        )
-    wall = statistics.median(ours[0] for ours, _ in found)
-    cpu = statistics.median(ours[1] for ours, _ in found)
-    speedRatio = statistics.median(theirs[0] / ours[0] for ours, theirs in found)
-    cpuRatio = statistics.median(ours[1] / theirs[1] for ours, theirs in found)
-    print(
-        f"{mode + ' ' + cipher:42} {size / 2**20 / wall:8.0f} {cpu / (size / 2**30):10.2f} "
-        f"{speedRatio:7.2f} {cpuRatio:6.2f}",
-        flush=True,
-    )
+def finish(results: Results, options: argparse.Namespace) -> int:
+    """
+    Write what is wanted.
+
+    @return: the exit status.
+    """
+    if options.json:
+        Path(options.json).write_text(results.toJSON())
+    misses = results.misses()
+    if misses:
+        print("\nnot reached:", *map(table.missed, misses), sep="\n  ")
+    return 1 if options.check and misses else 0
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--size", type=int, default=256, help="MiB in each transfer")
-    parser.add_argument("--rounds", type=int, default=5, help="how often the two take turns")
-    parser.add_argument("--only", default="", help="scenarios with this in their name")
-    options = parser.parse_args()
-    task.react(lambda reactor: Deferred.fromCoroutine(run(reactor, options)))
+    add = parser.add_argument
+    add("--only", action="append", default=[], metavar="TEXT", help="scenarios with this in their name")
+    add("--rounds", type=int, default=5, help="how often the contestants take turns")
+    add("--size", type=int, default=256, help="MiB in each transfer")
+    add("--peers", metavar="NAME,...", help="who takes part; by default, whoever is installed")
+    add("--json", metavar="FILE", help="write everything there, with each raw figure")
+    add("--list", action="store_true", help="show the scenarios and who takes part, and measure nothing")
+    add("--recorded", metavar="FILE", help="measure nothing: show what --json wrote there")
+    add("--check", action="store_true", help="fail if conchlite misses a mark")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.recorded:
+        results = Results.fromJSON(Path(options.recorded).read_text())
+        print(*table.heading(results), sep="\n")
+        for measured in results.measured:
+            print(*table.rows(measured), sep="\n")
+        return finish(results, options)
+    contestants = choose(options.peers.split(",") if options.peers else None)
+    scenarios = select(options.only)
+    if options.list:
+        listing(scenarios, contestants)
+        return 0
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
+    results = Results(date, machine(), versions(contestants), options.rounds, options.size)
+    print(*table.heading(results), sep="\n", flush=True)
+
+    async def work(reactor: object) -> None:
+        await measure(reactor, results, scenarios, contestants)
+
+    try:
+        task.react(lambda reactor: Deferred.fromCoroutine(work(reactor)))
+    except SystemExit as end:
+        if end.code:
+            raise
+    return finish(results, options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

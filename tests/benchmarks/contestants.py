@@ -10,9 +10,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+import conchlite
 from tests.interop.peers import SERVER_PATH
 
 PROGRAMS = "tests.benchmarks.programs"
+SERVERS = "tests.benchmarks.servers"
 
 #: Who is measured against the others.
 OURS = "conchlite"
@@ -28,7 +30,7 @@ class Contestant:
 
     @ivar name: what C{--peers} calls it.
     @ivar client: the module of L{PROGRAMS} that is its client.
-    @ivar server: the module of L{PROGRAMS} that is its server, or L{None}
+    @ivar server: the module of L{SERVERS} that is its server, or L{None}
         where it has none.
     @ivar distribution: what it is installed as; L{None} for OpenSSH.
     """
@@ -51,6 +53,9 @@ class Contestant:
         """
         if self.distribution is None:
             return _openSSHVersion()
+        if self.name == OURS:
+            # It may well run from its sources, and is not installed then.
+            return conchlite.__version__
         try:
             return importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:
@@ -65,9 +70,12 @@ def _openSSHVersion() -> str | None:
     return found[1] if found else printed.strip()
 
 
+#: What no client on Twisted can do without, as if it were one.
+FLOOR = Contestant("floor", "floor", None, None)
+
 CONTESTANTS = (
     Contestant(OPENSSH, "openssh", "opensshserver", None),
-    Contestant(OURS, "ours", "oursserver", "conchlite"),
+    Contestant(OURS, "ours", "ours", "conchlite"),
     Contestant("asyncssh", "asyncsshpeer", "asyncsshserver", "asyncssh"),
     Contestant("paramiko", "paramikopeer", "paramikoserver", "paramiko"),
     Contestant("conch", "conchpeer", "conchserver", "twisted"),

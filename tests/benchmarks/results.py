@@ -43,13 +43,20 @@ class Measured:
 
     def excuse(self, contestant: str) -> str | None:
         """
-        Why somebody has no figures in some round; L{None} if he has all.
+        Why somebody has no figures; L{None} if he has some.
         """
+        reasons = []
         for figures in self._runs(contestant):
-            for kind in ("cannot", "failed"):
-                if kind in figures:
-                    return f"{kind}: {figures[kind]}"
-        return None
+            if not figures.keys() & {"cannot", "failed"}:
+                return None
+            reasons += [f"{kind}: {reason}" for kind, reason in figures.items()]
+        return reasons[0]
+
+    def failures(self, contestant: str) -> list[str]:
+        """
+        The rounds that somebody did not end, and why.
+        """
+        return [figures["failed"] for figures in self._runs(contestant) if "failed" in figures]
 
     def median(self, contestant: str, figure: str) -> float | None:
         """
@@ -203,6 +210,7 @@ def summary(measured: Measured, contestant: str) -> dict[str, Any]:
         return {"excuse": excuse}
     figures = {figure for each in measured.rounds for figure in each.get(contestant, {})}
     return {
+        "failures": measured.failures(contestant),
         "median": {figure: measured.median(contestant, figure) for figure in sorted(figures)},
         "ratio": {figure: measured.ratio(contestant, figure) for figure in ("speed", "cpu", "peak")},
         "ratioToPythons": {

@@ -125,7 +125,7 @@ DELAYED = tuple(
         action,
         {"cipher": CIPHERS["aes128-gcm"]},
         share=0.25,
-        rounds=3,
+        rounds=2 if delay == 100 else 3,
         delay=delay,
         bandwidth=BANDWIDTH,
         leaveOut=_SMALL_WINDOWS if delay > 1 else frozenset(),
@@ -134,10 +134,11 @@ DELAYED = tuple(
     for delay in (1, 10, 100)
 )
 
+# Where one comes after the other, the ratios do not depend on how many there are.
 CONNECTIONS = (
-    Scenario("handshakes, in sequence", "handshakes", {"count": 50}, targets=_marks(3.5, 0.25)),
+    Scenario("handshakes, in sequence", "handshakes", {"count": 20}, targets=_marks(3.5, 0.25)),
     Scenario("handshakes, at once", "handshakes", {"count": 50, "flight": 50}, targets=_marks(2.0, 0.12)),
-    Scenario("commands, in sequence", "commands", {"count": 500}, targets=_marks(3.4, 0.1)),
+    Scenario("commands, in sequence", "commands", {"count": 200}, targets=_marks(3.4, 0.1)),
     Scenario("commands, 20 in flight", "commands", {"count": 500, "flight": 20}, targets=_marks(3.5, 0.05)),
     Scenario("echo", "echo", {"count": 2000}, targets=_marks(0.85, 2.0), detail="median"),
     Scenario(
@@ -145,12 +146,18 @@ CONNECTIONS = (
         "idle",
         {"count": 200, "flight": 20},
         targets=_marks(each=12 * 1024),
-        rounds=3,
+        rounds=2,
         detail="each",
     ),
     Scenario("cold start", "cold", targets=_marks(0.55)),
-    Scenario("import", "imports", targets=_marks(1 / 1.05), baseline="floor"),
-    Scenario("slow consumer", "slow", share=4, targets=_marks(growth=4 * MIB), rounds=3, detail="growth"),
+    Scenario(
+        "import",
+        "imports",
+        targets=_marks(1 / 1.05),
+        baseline="floor",
+        leaveOut=frozenset({OPENSSH}),
+    ),
+    Scenario("slow consumer", "slow", share=4, targets=_marks(growth=4 * MIB), rounds=2, detail="growth"),
     Scenario("a channel among 100 busy ones", "busy", {"count": 100, "trips": 100}, detail="p99"),
 )
 

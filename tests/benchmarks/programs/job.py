@@ -15,7 +15,7 @@ DEFAULT = "default"
 
 #: How often the slow consumer stops on its way, and for how long.
 PAUSES = 3
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
 
 _PAGE = 4096
 
