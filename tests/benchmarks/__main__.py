@@ -15,51 +15,23 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.internet import task
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from tests.benchmarks import table
+from tests.benchmarks import document, table
 from tests.benchmarks.contestants import CONTESTANTS, Contestant
 from tests.benchmarks.results import Results
 from tests.benchmarks.runner import Runner, participants
 from tests.benchmarks.scenarios import CLIENT_SCENARIOS, Scenario
+from tests.benchmarks.serverscenarios import FIRST_BYTES, SERVER_SCENARIOS
+from tests.benchmarks.sshd import SSHD_OPTIONS, Workplace
 from tests.interop import peers
 
-SCENARIOS = CLIENT_SCENARIOS
-
-#: What sshd is told: it lets in as many as come, and all exchange keys in the
-#: same way, which each of them has. Paramiko knows only the second name.
-SSHD_OPTIONS = {
-    "MaxStartups": "1000",
-    "MaxSessions": "1000",
-    "LogLevel": "INFO",
-    "KexAlgorithms": "curve25519-sha256,curve25519-sha256@libssh.org",
-    "HostKeyAlgorithms": "ssh-ed25519",
-}
-
-
-class Workplace:
-    """
-    What the peers want of a test: a directory, and a time to clean up.
-    """
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._cleanups: list[Callable[[], object]] = []
-
-    def mktemp(self) -> str:
-        return tempfile.mktemp(dir=self._root)
-
-    def addCleanup(self, cleanup: Callable[[], object]) -> None:
-        self._cleanups.append(cleanup)
-
-    async def cleanUp(self) -> None:
-        while self._cleanups:
-            await maybeDeferred(self._cleanups.pop())
+SCENARIOS = (*CLIENT_SCENARIOS, *FIRST_BYTES, *SERVER_SCENARIOS)
 
 
 def machine() -> dict[str, object]:
@@ -153,6 +125,8 @@ def finish(results: Results, options: argparse.Namespace) -> int:
     """
     if options.json:
         Path(options.json).write_text(results.toJSON())
+    if options.document:
+        document.write(results, Path(options.document))
     misses = results.misses()
     if misses:
         print("\nnot reached:", *map(table.missed, misses), sep="\n  ")
@@ -167,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=int, default=256, help="MiB in each transfer")
     add("--peers", metavar="NAME,...", help="who takes part; by default, whoever is installed")
     add("--json", metavar="FILE", help="write everything there, with each raw figure")
+    add("--document", metavar="DIRECTORY", help="write tables and plots there, as doc/performance has them")
     add("--list", action="store_true", help="show the scenarios and who takes part, and measure nothing")
     add("--recorded", metavar="FILE", help="measure nothing: show what --json wrote there")
     add("--check", action="store_true", help="fail if conchlite misses a mark")

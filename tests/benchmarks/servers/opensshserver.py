@@ -10,34 +10,18 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet import task, threads
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from conchlite.ssh.keys import Key
 from tests.benchmarks.servers.common import job
+from tests.benchmarks.sshd import SSHD_OPTIONS, Workplace
 from tests.interop import peers
 
 #: Seconds that sessions have to end when their user has.
 LONGEST = 10
-
-
-class Place:
-    """
-    What L{peers.SSHD} wants of a test: a directory, and a time to clean up.
-    """
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self.cleanUp: Callable[[], object] = int
-
-    def mktemp(self) -> str:
-        return str(Path(self._root, "sshd"))
-
-    def addCleanup(self, cleanup: Callable[[], object]) -> None:
-        self.cleanUp = cleanup
 
 
 def taken(pid: int) -> float:
@@ -58,9 +42,10 @@ async def serve(reactor, root: str) -> None:
     told = job()
     authorized = Path(root, "authorized_keys")
     authorized.write_text(peers.publicKeyLine(Key.fromFile(told.identity)) + "\n")
-    place = Place(root)
+    place = Workplace(root)
     try:
-        sshd = await peers.SSHD.start(place, reactor, AuthorizedKeysFile=str(authorized))
+        options = {**SSHD_OPTIONS, "AuthorizedKeysFile": str(authorized)}
+        sshd = await peers.SSHD.start(place, reactor, **options)
         pid = sshd.transport.pid
         before = ended() + taken(pid)
         print(json.dumps({"port": sshd.port}), flush=True)
@@ -69,9 +54,9 @@ async def serve(reactor, root: str) -> None:
         while peers.descendants(pid) and time.monotonic() < end:
             await task.deferLater(reactor, 0.01)
     finally:
-        await maybeDeferred(place.cleanUp)
-    # How large they were is not told: each was a copy of this process at first.
-    print(json.dumps({"cpu": ended() - before}), flush=True)
+        await place.cleanUp()
+    # How large they were nobody knows: each was a copy of this process at first.
+    print(json.dumps({"cpu": ended() - before, "peak": 0}), flush=True)
 
 
 def main() -> None:
