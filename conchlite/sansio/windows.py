@@ -14,7 +14,8 @@ least a round trip has passed. The shortest such time is a fair measure of the
 round trip wherever it matters, and what the peer answers at once (a channel
 that is opened, requests) gives others. What the program took in the
 measurement is so many bytes in a round trip; when these come near to the size
-of the window, it is the window that the peer waits for.
+of the window, and nothing came for a while before the measurement's end, then
+it is the window that the peer waits for.
 
 A peer that delays its answers looks like a long path. Therefore the windows of
 a connection have a budget, which L{ReceiveWindows} keeps. What a peer was told
@@ -39,6 +40,9 @@ SMALLEST_WINDOW: Final = 8 * 1024
 #: waits for one is measured with little more than a half; and one that uses no
 #: more than this of the window has nine tenths of the path.
 _HELD_UP: Final = 0.55
+
+#: And when before that nothing came for more than this part of the time.
+_WAITED: Final = 0.1
 
 #: This part of the budget is for windows that are yet to open.
 _KEPT_FREE: Final = 4
@@ -102,6 +106,13 @@ class ReceiveWindows:
             self._question = None
             self.measured(self.seconds() - self._askedAt)
 
+    def forget(self, question: object) -> None:
+        """
+        The answer will not come.
+        """
+        if question is self._question:
+            self._question = None
+
     def measured(self, elapsed: float) -> None:
         """
         The peer answered within C{elapsed} seconds.
@@ -163,7 +174,7 @@ class PathWindow(ReceiveWindow):
     connection.
     """
 
-    __slots__ = ("_copied", "_extent", "_grows", "_startedAt", "_windows")
+    __slots__ = ("_copied", "_extent", "_grows", "_startedAt", "_usedUpAt", "_waited", "_windows")
 
     def __init__(self, size: int, maximumPacketSize: int, windows: ReceiveWindows, grows: bool) -> None:
         super().__init__(size, maximumPacketSize)
@@ -173,30 +184,46 @@ class PathWindow(ReceiveWindow):
         # what was taken and not given back yet. Where the window has shrunk,
         # this is more than its size for a while.
         self._extent = size
-        # When the running measurement began, and what was taken since.
+        # When the running measurement began, and what was taken since; when
+        # the peer had used up what it had before, and whether it waited then.
         self._startedAt: float | None = None
         self._copied = 0
+        self._usedUpAt: float | None = None
+        self._waited = False
 
-    def _beyond(self) -> None:
-        # More came than the peer might have sent before the adjustment.
-        self._mark = 0
+    def _beyond(self, left: int) -> None:
         windows = self._windows
-        if self._startedAt is not None and windows.seconds is not None:
-            windows.measured(windows.seconds() - self._startedAt)
+        if self._startedAt is None or windows.seconds is None:
+            return
+        now = windows.seconds()
+        if self._usedUpAt is None:
+            # Not a whole packet is left of what it had before the adjustment.
+            self._usedUpAt = now
+            self._mark -= self.maximumPacketSize
+        if left < self._mark:
+            self._mark = 0
+            elapsed = now - self._startedAt
+            self._waited = now - self._usedUpAt > _WAITED * elapsed
+            windows.measured(elapsed)
 
     def _credit(self, consumed: int) -> int:
         credit = consumed
         now = self._windows.seconds
         if self._grows and now is not None:
             credit += self._follow(consumed, now())
-        self.left += credit
         if self._mark:
             self._mark += credit
-        elif credit:
-            self._mark = credit
-        else:
+        elif not credit:
             # Nothing goes out, so nothing can be measured by it.
             self._startedAt = None
+        elif self._startedAt is not None:
+            self._mark = credit
+            if self.left < self.maximumPacketSize:
+                self._usedUpAt = self._startedAt
+            else:
+                self._usedUpAt = None
+                self._mark += self.maximumPacketSize
+        self.left += credit
         return credit
 
     def _follow(self, consumed: int, now: float) -> int:
@@ -216,7 +243,9 @@ class PathWindow(ReceiveWindow):
         return change
 
     def _isHeldUp(self, elapsed: float) -> bool:
-        return elapsed > 0 and self._copied * self._windows.roundTrip > _HELD_UP * self.size * elapsed
+        if not self._waited or elapsed <= 0:
+            return False
+        return self._copied * self._windows.roundTrip > _HELD_UP * self.size * elapsed
 
     def grow(self, size: int) -> None:
         super().grow(size)

@@ -231,6 +231,7 @@ class SSHConnection(Requests):
     def _openFailed(self, channel: SSHChannel, error: ConchError) -> None:
         number = cast(int, channel.id)
         del self.channels[number]
+        self._forget(channel)
         channel._machine.ended()
         channel._machine.call(channel.openFailed, error)
         opened = self._opening.pop(number, None)
@@ -512,6 +513,7 @@ class SSHConnection(Requests):
             return
         del self.channels[number]
         self._ready.pop(number, None)
+        self._forget(channel)
         channel._machine.ended()
         self._failRequests(number)
         if channel._machine.announced:

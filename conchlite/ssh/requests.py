@@ -125,6 +125,10 @@ class Requests(SSHService):
         if self._windows is not None:
             self._windows.answered(question)
 
+    def _forget(self, question: object) -> None:
+        if self._windows is not None:
+            self._windows.forget(question)
+
     # Requests on a channel.
 
     def sendRequest(
@@ -365,6 +369,7 @@ class Requests(SSHService):
 
     def _failRequests(self, number: int) -> None:
         for deferred in self._requests.pop(number, ()):
+            self._forget(deferred)
             deferred.errback(Failure(self._stopped or ChannelClosed("Channel closed.")))
 
 

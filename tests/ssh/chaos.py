@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import random
 import time
 import weakref
 from collections import Counter
@@ -32,11 +31,10 @@ from conchlite.error import (
     GlobalRequestFailed,
 )
 from conchlite.sansio.channels import ChannelState
-from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.connection import SSHConnection
 from conchlite.wire.numbers import OPEN_ADMINISTRATIVELY_PROHIBITED
 from conchlite.wire.types import packUInt32
-from tests.ssh.chaosends import KINDS, End, Pattern, Source, sendClose
+from tests.ssh.chaosends import KINDS, End, Mischief, Pattern
 from tests.ssh.wholeconnections import loggedIn
 
 #: How much of what an end sends lies on the wire until its TCP is full.
@@ -150,14 +148,15 @@ class Chaotic(SSHConnection):
         return self.scene.decisions.decide(self.heard - 1)
 
 
-class Scene:
+class Scene(Mischief):
     """
-    @ivar count: how often what was done.
+    Two transports, and the channels between them.
+
+    @ivar decisions: what has yet to be decided.
     """
 
     def __init__(self, seed: int, channels: int = 100, actions: int = 5000) -> None:
-        self.chance = random.Random(seed)
-        self.count: Counter[str] = Counter()
+        super().__init__(seed)
         self.decisions = Decisions()
         self._channels = channels
         self._actions = actions
@@ -199,7 +198,7 @@ class Scene:
         """
         for _ in range(self._channels):
             self.open()
-        weighted: dict[Callable[[], object], float] = {
+        weights: dict[Callable[[], object], float] = {
             self.transmit: 45,
             self.write: 22,
             self.produce: 3,
@@ -213,8 +212,7 @@ class Scene:
             self.exchange: 1,
             self.wait: 1,
         }
-        for action in self.chance.choices(list(weighted), list(weighted.values()), k=self._actions):
-            action()
+        self.act(weights, self._actions)
         if cut:
             self.cut()
         else:
@@ -228,9 +226,6 @@ class Scene:
             yield from pair
 
     def any(self) -> AskingEnd | None:
-        """
-        An end of a channel that lives.
-        """
         service = self.chance.choice(list(self._globals))
         numbers = list(service.channels)
         return service.channels[self.chance.choice(numbers)] if numbers else None
@@ -256,29 +251,6 @@ class Scene:
         if sum(len(service.channels) for service in self._globals) < 2 * self._channels:
             self.open()
 
-    def write(self) -> None:
-        end = self.any()
-        if end is not None and not end.ending:
-            size = self.chance.choice((1, 10, 300, 5000, 5000, 40_000))
-            end.put(self.chance.choice(KINDS), size)
-            self.count["bytes"] += size
-
-    def produce(self) -> None:
-        end = self.any()
-        if end is not None and not end.ending and end.source is None:
-            size = self.chance.choice((1000, 20_000, 200_000))
-            piece = self.chance.choice((size // 10, 30_000))
-            self.count["bytes"] += size
-            Source(end, self.chance.choice(KINDS), size, piece, self.chance.random() < 0.5)
-
-    def pause(self) -> None:
-        if (end := self.any()) is not None:
-            end.pauseProducing()
-
-    def resume(self) -> None:
-        if (end := self.any()) is not None:
-            end.resumeProducing()
-
     def ask(self) -> None:
         end = self.any()
         if (
@@ -303,17 +275,6 @@ class Scene:
         if self.decisions:
             decision, result = self.decisions.pop(self.chance.randrange(len(self.decisions)))
             decision.callback(result)
-
-    def end(self) -> None:
-        end = self.any()
-        if end is not None:
-            self.endIt(end)
-
-    def endIt(self, end: AskingEnd) -> None:
-        ways = [SSHChannel.loseWriteConnection, SSHChannel.loseConnection, SSHChannel.abortConnection]
-        how = self.chance.choice([*ways, *ways[:2] * 2, sendClose])
-        self.count[how.__name__] += 1
-        end.end(how)
 
     def meddle(self, end: AskingEnd) -> None:
         """

@@ -6,7 +6,8 @@ scenes are made of, in memory (L{tests.ssh.chaos}) and against other servers.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from conchlite.error import ConchError
 from conchlite.sansio.flowcontrol import DATA
@@ -172,6 +173,67 @@ def sendClose(channel: SSHChannel) -> None:
     Close a channel whatever the other end does.
     """
     channel.conn.sendClose(channel)
+
+
+class Mischief:
+    """
+    What happens to ends at random moments.
+
+    @cvar kinds: of what data.
+    @ivar count: how often what was done.
+    """
+
+    kinds: Sequence[int] = KINDS
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.count: Counter[str] = Counter()
+
+    def any(self) -> End | None:
+        """
+        An end of a channel that lives.
+        """
+        raise NotImplementedError
+
+    def write(self) -> None:
+        end = self.any()
+        if end is not None and not end.ending:
+            size = self.chance.choice((1, 10, 300, 5000, 5000, 40_000))
+            end.put(self.chance.choice(self.kinds), size)
+            self.count["bytes"] += size
+
+    def produce(self) -> None:
+        end = self.any()
+        if end is not None and not end.ending and end.source is None:
+            size = self.chance.choice((1000, 20_000, 200_000))
+            piece = self.chance.choice((size // 10, 30_000))
+            self.count["bytes"] += size
+            Source(end, self.chance.choice(self.kinds), size, piece, self.chance.random() < 0.5)
+
+    def pause(self) -> None:
+        if (end := self.any()) is not None:
+            end.pauseProducing()
+
+    def resume(self) -> None:
+        if (end := self.any()) is not None:
+            end.resumeProducing()
+
+    def end(self) -> None:
+        if (end := self.any()) is not None:
+            self.endIt(end)
+
+    def endIt(self, end: End) -> None:
+        ways = [SSHChannel.loseWriteConnection, SSHChannel.loseConnection, SSHChannel.abortConnection]
+        how = self.chance.choice([*ways, *ways[:2] * 2, sendClose])
+        self.count[how.__name__] += 1
+        end.end(how)
+
+    def act(self, weights: Mapping[Callable[[], object], float], actions: int) -> None:
+        """
+        Do something, so often.
+        """
+        for action in self.chance.choices(list(weights), list(weights.values()), k=actions):
+            action()
 
 
 class Source:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import random
 import sys
+import weakref
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -126,6 +127,30 @@ class ManyChannelsTests(SynchronousTestCase):
         for objects, blocks in found[1:]:
             self.assertLess(objects - found[0][0], 500, found)
             self.assertLess(blocks - found[0][1], 500, found)
+
+    def test_theLastIsForgotten(self) -> None:
+        """
+        Neither end keeps the last channel that was on the connection, however
+        it ended.
+        """
+        link = joined()
+        opened = link.server.service.opened
+        for name, action in (
+            ("nothing", lambda channel: None),
+            ("recorder", Recorder.abortConnection),
+            ("recorder", lambda channel: link.client.deliver() and link.server.service.sendClose(opened[-1])),
+        ):
+            channel = Recorder()
+            channel.name = name
+            link.client.service.openChannel(channel)
+            action(channel)
+            link.pump()
+            self.assertIn(channel.events[-1], ("failed", "closed"))
+            ends = [weakref.ref(end) for end in (channel, *opened)]
+            opened.clear()
+            del channel
+            gc.collect()
+            self.assertEqual([None] * len(ends), [end() for end in ends])
 
     def openAndClose(self, link: WholeLink, count: int) -> None:
         connection = link.client.service
