@@ -318,11 +318,14 @@ class Command(SSHChannel):
 
 @implementer(IRealm)
 class _Realm:
-    def __init__(self, openSession) -> None:
+    def __init__(self, openSession, subsystems) -> None:
         self._openSession = openSession
+        self._subsystems = subsystems
 
     def requestAvatar(self, avatarId, mind, *interfaces):
-        return IConchUser, SessionUser(self._openSession), lambda: None
+        user = SessionUser(self._openSession)
+        user.subsystemLookup.update(self._subsystems)
+        return IConchUser, user, lambda: None
 
 
 class _ServerTransport(SSHServerTransport):
@@ -350,7 +353,9 @@ class Server:
     @ivar transports: its connections, those that have ended included.
     """
 
-    def __init__(self, reactor, algorithms: AlgorithmSet, checkers, openSession, keys, attributes) -> None:
+    def __init__(
+        self, reactor, algorithms: AlgorithmSet, checkers, openSession, subsystems, keys, attributes
+    ) -> None:
         self.transports: list[_ServerTransport] = []
         self._ends: dict[_ServerTransport, Deferred[None]] = {}
 
@@ -367,7 +372,7 @@ class Server:
         factory = self.factory = SSHFactory()
         factory.protocol = Transport
         factory.privateKeys = {**hostKeys(), **rareHostKeys(), **keys}
-        factory.portal = Portal(_Realm(openSession), checkers)
+        factory.portal = Portal(_Realm(openSession, subsystems), checkers)
         self._listener = reactor.listenTCP(0, factory, interface=LOCALHOST)
         self.port = self._listener.getHost().port
 
@@ -379,6 +384,7 @@ class Server:
         algorithms: AlgorithmSet = SERVER_DEFAULT,
         checkers: Sequence[ICredentialsChecker] | None = None,
         openSession: Callable[[], object] | None = None,
+        subsystems: Mapping[bytes, Any] = {},
         keys: Mapping[bytes, Key] = {},
         **attributes: object,
     ) -> Server:
@@ -389,6 +395,7 @@ class Server:
             L{userKeys}, as C{alice}.
         @param openSession: what runs in a session: by default C{cat}, in this
             process.
+        @param subsystems: the subsystems, as C{subsystemLookup} has them.
         @param keys: host keys that take the place of L{hostKeys}.
         @param attributes: other attributes that the transports get.
         """
@@ -400,7 +407,7 @@ class Server:
             def openSession():
                 return ProgramSession({b"cat": Cat})
 
-        server = cls(reactor, algorithms, checkers, openSession, keys, attributes)
+        server = cls(reactor, algorithms, checkers, openSession, subsystems, keys, attributes)
         test.addCleanup(server.stop)
         return server
 
