@@ -272,10 +272,10 @@ class ReceiveWindow:
                     f"{size} bytes of data came; the window had {self.left} left,"
                     f" a packet may have {self.maximumPacketSize}"
                 )
-            self._beyond()
+            self._beyond(left)
         self.left = left
 
-    def _beyond(self) -> None:
+    def _beyond(self, left: int) -> None:
         """
         Less than C{_mark} is left.
         """
