@@ -39,11 +39,14 @@ FLOORS = {
 }
 
 #: error.py names a DISCONNECT's reason, which is a table of floor 1 without
-#: imports of its own; and one error carries a report, which is imported for the
-#: type checker alone.
+#: imports of its own; one error carries a report, and others a result, which
+#: are imported for the type checker alone. And the package has a name for what
+#: most programs begin with, which is imported when somebody asks for it.
 EXCEPTIONS = {
+    ("conchlite", "conchlite.client.sshclient"),
     ("conchlite.error", "conchlite.wire.numbers"),
     ("conchlite.error", "conchlite.ssh.authreport"),
+    ("conchlite.error", "conchlite.client.commandresult"),
 }
 
 

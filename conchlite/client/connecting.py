@@ -132,6 +132,7 @@ class _TransportFactory(Factory):
         transport.connecting = self.connecting
         transport.clock = self.connecting.clock
         transport.loginTimeout = self.connecting.loginTimeout
+        transport.keepAliveInterval = self.connecting.keepAlive or transport.keepAliveInterval
         if self.connecting.algorithms is not None:
             transport.algorithms = self.connecting.algorithms
         transport.supportedPublicKeys = self._hostKeyAlgorithms
@@ -147,6 +148,8 @@ class Connecting:
     @ivar loginTimeout: how many seconds the server has from the connection to
         the end of the login, the time included that people take to answer; 0
         for no limit.
+    @ivar keepAlive: after how many seconds of silence the server is asked
+        whether it is there; 0 for what the transport has.
     @ivar transport: the transport, when there is one.
     @ivar userAuth: the service that logs in, when there is one.
     @ivar rotation: what learns the server's other host keys, if any are to be
@@ -157,6 +160,7 @@ class Connecting:
     makeTransport: Callable[[], ClientTransport] = ClientTransport
     algorithms: AlgorithmSet | None = None
     loginTimeout: float = 0
+    keepAlive: float = 0
 
     def __init__(
         self,

@@ -91,6 +91,8 @@ class Login:
         loginTimeout: float = 0,
         requireAuthentication: bool = False,
         bannerReceived: Callable[[str, str], object] | None = None,
+        endpoint: IStreamClientEndpoint | None = None,
+        keepAlive: float = 0,
     ) -> None:
         """
         @param hostname: the server's name, or its address, IPv4 or IPv6.
@@ -127,6 +129,11 @@ class Login:
             user in without asking for a proof.
         @param bannerReceived: gets what the server has to say to the user
             before the login, safe to print, and its language.
+        @param endpoint: leads to the server in the place of TCP to C{hostname}
+            and C{port}, by which it is still known.
+        @param keepAlive: after how many seconds of silence the server is asked
+            whether it is there; 0 for never. Three questions without an answer
+            end the connection.
         @raise UsageError: one of C{keys} is no private key, or there are two
             ways to know the server.
         @raise ConchError: a file of C{identities} cannot be read.
@@ -154,6 +161,8 @@ class Login:
         self._loginTimeout = loginTimeout
         self._requireAuthentication = requireAuthentication
         self._bannerReceived = bannerReceived
+        self._endpoint = endpoint
+        self._keepAlive = keepAlive
         for path in identities:
             Identity.fromFile(path)
         self._password = password
@@ -268,7 +277,10 @@ class Login:
         )
         connecting.algorithms = self._algorithms
         connecting.loginTimeout = self._loginTimeout
-        endpoint = HostnameEndpoint(self._reactor, self._host, self._port, self.tcpSeconds)
+        connecting.keepAlive = self._keepAlive
+        endpoint = self._endpoint
+        if endpoint is None:
+            endpoint = HostnameEndpoint(self._reactor, self._host, self._port, self.tcpSeconds)
         return await connecting.connect(endpoint)
 
 

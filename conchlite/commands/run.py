@@ -5,17 +5,17 @@ C{conchlite run}: a command on another host.
 from __future__ import annotations
 
 import os
-import pwd
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
+from conchlite.client.localuser import localUser
 from conchlite.commands.destination import checkName, parseDestination, parsePort
 from conchlite.commands.loginoptions import LoginOptions
 from conchlite.commands.oneshot import ICommandReactor, OneShotService
 from conchlite.commands.streams import BlockingState, standardDescriptor
-from conchlite.error import ConchError, PeerError, safe
+from conchlite.error import ConchError, PeerError, UsageError, safe
 
 if TYPE_CHECKING:
     from conchlite.client.connecting import ClientConnection
@@ -111,9 +111,9 @@ def _agreed(what: str, inDestination: _T | None, inOption: _T) -> _T:
 
 def _ownName() -> str:
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        raise usage.UsageError("nobody knows your user name here: say it before the host") from None
+        return localUser()
+    except UsageError as e:
+        raise usage.UsageError(f"{e} before the host") from None
 
 
 def makeService(options: Options, reactor: ICommandReactor) -> OneShotService:

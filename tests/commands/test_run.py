@@ -10,6 +10,7 @@ from twisted.python.usage import UsageError
 
 from conchlite import error
 from conchlite.algorithms.catalogue import CLIENT_DEFAULT
+from conchlite.client import localuser
 from conchlite.client.policies import AcceptNew, Ask, Pin, Policy, Strict
 from conchlite.commands import run
 from conchlite.commands.login import CommandLogin
@@ -134,7 +135,7 @@ class OptionsTests(CapturingTestCase):
         def getpwuid(uid: int) -> object:
             raise KeyError(uid)
 
-        self.patch(run.pwd, "getpwuid", getpwuid)
+        self.patch(localuser.pwd, "getpwuid", getpwuid)
         self.assertIn("nobody knows your user name", self.refused("host", "true"))
         self.assertEqual(self.parse("me@host", "true").user, "me")
 
