@@ -8,10 +8,21 @@ C{/home} of its own: the machine's are as they were. That takes root.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.interop.peers import missing, program, publicKeyLine, rareUserKeys, userKeys
+from tests.interop.daemon import Daemon
+from tests.interop.peers import (
+    LOCALHOST,
+    freePort,
+    hostKeys,
+    missing,
+    program,
+    publicKeyLine,
+    rareUserKeys,
+    userKeys,
+    writePrivateKey,
+)
 
 #: Who has the account.
 ACCOUNT = "alice"
@@ -79,6 +90,41 @@ def withAccount(directory: Path, arguments: Sequence[str]) -> list[str]:
         C{pam.d} and an C{ssh} in it, too.
     """
     return [program("unshare"), "--mount", "/bin/sh", "-c", _SCRIPT, "sh", str(directory), *arguments]
+
+
+async def startSSHD(test, reactor, environment: Mapping[str, str] = {}, **options: str) -> Daemon:
+    """
+    Start OpenSSH's server where the account is; it is stopped when the test
+    ends.
+
+    @param options: options of sshd_config(5) that take the place of those it
+        would have.
+    """
+    directory = Path(test.mktemp()).absolute()
+    directory.mkdir(parents=True)
+    makeAccount(directory)
+    Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
+    port = freePort()
+    given = {
+        "ListenAddress": f"{LOCALHOST}:{port}",
+        "HostKey": str(writePrivateKey(hostKeys()[b"ssh-ed25519"], directory / "host")),
+        "PidFile": "none",
+        "UseDNS": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PrintMotd": "no",
+        "PrintLastLog": "no",
+        "LogLevel": "VERBOSE",
+        **options,
+    }
+    configuration = directory / "sshd_config"
+    configuration.write_text("".join(f"{name} {value}\n" for name, value in given.items()))
+    command = withAccount(directory, [program("sshd"), "-D", "-e", "-f", str(configuration)])
+    daemon = Daemon(reactor, directory)
+    await daemon.start(command, environment, port, rf"Server listening on {LOCALHOST} port {port}")
+    test.addCleanup(daemon.stop)
+    return daemon
 
 
 def becomeAccount(arguments: Sequence[str]) -> list[str]:

@@ -15,17 +15,15 @@ from conchlite.checkers import PrincipalChecker
 from conchlite.error import AuthenticationFailed
 from conchlite.interfaces import IGSSAPICredentials
 from conchlite.ssh.gssapi import InstalledLibrary
-from tests.interop.account import ACCOUNT, makeAccount, withAccount
+from tests.interop.account import ACCOUNT, startSSHD
 from tests.interop.daemon import STAGE, Daemon
 from tests.interop.kerberos import REALM, SERVICE, Kerberos, expire, installedPackage, useIn
 from tests.interop.ours import Client, Login, Server
 from tests.interop.peers import (
     LOCALHOST,
     SSH,
-    freePort,
     hostKeys,
     missing,
-    program,
     run,
     writePrivateKey,
 )
@@ -99,37 +97,14 @@ class SSHDTests(KerberosTestCase):
     """
 
     async def sshd(self) -> Daemon:
-        directory = Path(self.mktemp()).absolute()
-        directory.mkdir(parents=True)
-        makeAccount(directory)
-        Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
-        hostKey = writePrivateKey(hostKeys()[b"ssh-ed25519"], directory / "host")
-        port = freePort()
-        options = {
-            "ListenAddress": f"{LOCALHOST}:{port}",
-            "HostKey": hostKey,
-            "PidFile": "none",
-            "UseDNS": "no",
-            "UsePAM": "no",
-            "PasswordAuthentication": "no",
-            "KbdInteractiveAuthentication": "no",
-            "PubkeyAuthentication": "no",
-            "GSSAPIAuthentication": "yes",
-            "GSSAPIStrictAcceptorCheck": "no",
-            "PrintMotd": "no",
-            "PrintLastLog": "no",
-            "LogLevel": "VERBOSE",
-        }
-        configuration = directory / "sshd_config"
-        configuration.write_text("".join(f"{name} {value}\n" for name, value in options.items()))
-        command = withAccount(directory, [program("sshd"), "-D", "-e", "-f", str(configuration)])
-        daemon = Daemon(reactor, directory)
-        await daemon.start(
-            command, self.kdc.environment, port, rf"Server listening on {LOCALHOST} port {port}"
+        return await startSSHD(
+            self,
+            reactor,
+            self.kdc.environment,
+            PubkeyAuthentication="no",
+            GSSAPIAuthentication="yes",
+            GSSAPIStrictAcceptorCheck="no",
         )
-        daemon.port = port
-        self.addCleanup(daemon.stop)
-        return daemon
 
     async def test_login(self):
         """

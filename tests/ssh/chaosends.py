@@ -195,15 +195,21 @@ class Mischief:
         """
         raise NotImplementedError
 
+    def anyThatWrites(self) -> End | None:
+        """
+        One whose data somebody takes.
+        """
+        return self.any()
+
     def write(self) -> None:
-        end = self.any()
+        end = self.anyThatWrites()
         if end is not None and not end.ending:
             size = self.chance.choice((1, 10, 300, 5000, 5000, 40_000))
             end.put(self.chance.choice(self.kinds), size)
             self.count["bytes"] += size
 
     def produce(self) -> None:
-        end = self.any()
+        end = self.anyThatWrites()
         if end is not None and not end.ending and end.source is None:
             size = self.chance.choice((1000, 20_000, 200_000))
             piece = self.chance.choice((size // 10, 30_000))
