@@ -1,3 +1,3 @@
 """
-Benchmarks: C{python -m tests.benchmarks}. They are no part of the test suite.
+Benchmarks: C{python -m tests.benchmarks}. The suite tests their code, and measures nothing.
 """

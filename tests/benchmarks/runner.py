@@ -80,9 +80,11 @@ class Runner:
             client = _BY_NAME[OPENSSH] if scenario.role == SERVER else contestant
             told = {**values, "port": port, **scenario.arguments(self.size)}
             figures = measure.run(f"{PROGRAMS}.{client.client}", scenario.action, told)
-        if server is not None and "cannot" not in figures:
-            figures.update(cpu=server.figures["cpu"], peak=server.figures["peak"])
-        return figures
+        if server is None or "cannot" in figures:
+            return figures
+        theirs = {name: server.figures[name] for name in ("cpu", "peak") if name in server.figures}
+        del figures["cpu"], figures["peak"]
+        return {**figures, **theirs}
 
 
 def participants(scenario: Scenario, contestants: Sequence[Contestant]) -> list[Contestant]:

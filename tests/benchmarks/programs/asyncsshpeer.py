@@ -14,7 +14,7 @@ from typing import Any
 import asyncssh
 
 from tests.benchmarks.programs import job as jobs
-from tests.benchmarks.programs.job import DEFAULT, LOCALHOST, PAUSE_SECONDS, PAUSES, Job, Watch
+from tests.benchmarks.programs.job import DEFAULT, LOCALHOST, PAUSES, Job, Watch
 
 Figures = dict[str, float]
 
@@ -77,6 +77,7 @@ class Slow(Session):
 
     def __init__(self, job: Job) -> None:
         super().__init__()
+        self._pause = job.pause
         self._stop = self._step = job.size // (PAUSES + 1)
 
     def data_received(self, data, datatype):
@@ -84,7 +85,7 @@ class Slow(Session):
         if self.received >= self._stop:
             self._stop += self._step
             self.channel.pause_reading()
-            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self.channel.resume_reading)
+            asyncio.get_running_loop().call_later(self._pause, self.channel.resume_reading)
 
 
 class Upload(Session):

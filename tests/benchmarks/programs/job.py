@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 LOCALHOST = "127.0.0.1"
 DEFAULT = "default"
 
-#: How often the slow consumer stops on its way, and for how long.
+#: How often the slow consumer stops on its way.
 PAUSES = 3
-PAUSE_SECONDS = 0.5
 
 _PAGE = 4096
 
@@ -39,6 +38,7 @@ class Job:
     @ivar count: how many connections, commands, round trips or channels.
     @ivar flight: how many of them at a time.
     @ivar trips: how many round trips there are beside C{count} busy channels.
+    @ivar pause: how many seconds the slow consumer stops each time.
     """
 
     port = 0
@@ -49,6 +49,7 @@ class Job:
     count = 1
     flight = 1
     trips = 0
+    pause = 0.5
 
     def __init__(self, arguments: list[str]) -> None:
         self.action, *values = arguments

@@ -292,7 +292,7 @@ def slow(job: Job) -> dict[str, float]:
         if received >= stop:
             run.look()
             stop += step
-            time.sleep(jobs.PAUSE_SECONDS)
+            time.sleep(job.pause)
     run.process.stdin.close()
     run.wait()
     wall = time.perf_counter() - started

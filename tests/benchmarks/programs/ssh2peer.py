@@ -17,7 +17,7 @@ from ssh2.channel import Channel
 from ssh2.exceptions import MethodNotSupported, SSH2Error
 
 from tests.benchmarks.programs import job as jobs
-from tests.benchmarks.programs.job import DEFAULT, LOCALHOST, PAUSE_SECONDS, PAUSES, Cannot, Job, Watch
+from tests.benchmarks.programs.job import DEFAULT, LOCALHOST, PAUSES, Cannot, Job, Watch
 
 Figures = dict[str, float]
 
@@ -172,7 +172,7 @@ def slow(job: Job) -> Figures:
         received += size
         if received >= stop:
             stop += step
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(job.pause)
     succeeded(channel)
     growth = jobs.peak() - before
     figures = watch.figures()

@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 from tests.benchmarks.programs.job import (
     DEFAULT,
     LOCALHOST,
-    PAUSE_SECONDS,
     PAUSES,
     Cannot,
     Job,
@@ -178,7 +177,7 @@ class Slow(Download):
         if self.received >= self._stop:
             self._stop += self._step
             self.pauseProducing()
-            reactor.callLater(PAUSE_SECONDS, self.resumeProducing)
+            reactor.callLater(self._program.job.pause, self.resumeProducing)
 
 
 class Upload(Command):
