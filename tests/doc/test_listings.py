@@ -151,6 +151,7 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/keys/sign.py",
             "howto/listings/server/hostkeys.py",
             "howto/listings/server/limits.py",
+            "howto/listings/sessions/programs.py",
         }
         self.assertEqual({f"howto/listings/client/{name}" for name in names} | elsewhere, found)
 
