@@ -78,5 +78,8 @@ def listening(port: int) -> None:
 
 def _tellAtTheEnd(watch: Watch) -> None:
     sys.stdin.buffer.read()
-    print(json.dumps({**watch.figures(), "peak": peak()}), flush=True)
-    os._exit(0)
+    try:
+        print(json.dumps({**watch.figures(), "peak": peak()}), flush=True)
+    finally:
+        # Also when there is nobody left to be told.
+        os._exit(0)
