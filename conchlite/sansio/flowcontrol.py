@@ -112,6 +112,13 @@ class HeldData(ChunkQueue):
 
     _manyPlaces = 1024
 
+    @property
+    def ending(self) -> bool:
+        """
+        Whether the first piece is the mark of EOF.
+        """
+        return bool(self._chunks) and self._chunks[0][0] == END
+
     def put(self, kind: int, data: bytes) -> None:
         chunks = self._chunks
         if data and len(chunks) >= self._manyPlaces:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IAddress, IConsumer, IProducer, IPushProducer, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IProducer,
+    IPullProducer,
+    IPushProducer,
+    ITransport,
+)
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from conchlite.ssh.connection import SSHConnection
 
 
-@implementer(ITransport, IConsumer, IPushProducer)
+@implementer(ITransport, IConsumer, IPushProducer, IPullProducer)
 class SSHChannel:
     """
     One channel: a program derives its own class from this one and overrides
@@ -38,6 +45,9 @@ class SSHChannel:
     @cvar windowGrows: whether that becomes more while the peer is held up by
         it, within the C{windowBudget} of the connection, and less again when
         other channels need it.
+    @cvar pulled: whether it is a pull producer: it delivers nothing by itself,
+        and one piece for each C{resumeProducing}. For consumers where it is
+        registered with C{streaming=False}.
     @cvar localMaxPacket: how many bytes of data the peer may send in a packet.
     @cvar closeGrace: after C{loseConnection}, how many seconds of silence the
         peer has until CLOSE is sent all the same.
@@ -60,6 +70,7 @@ class SSHChannel:
     name: Text = b""
     localWindowSize = 2 * 1024 * 1024
     windowGrows = True
+    pulled = False
     localMaxPacket = 32768
     closeGrace: float = 10
     waitingLimit = 256 * 1024
@@ -311,9 +322,13 @@ class SSHChannel:
 
     def resumeProducing(self) -> None:
         """
-        Deliver what was kept, and whatever comes.
+        Deliver what was kept, and whatever comes; as a pull producer, one
+        piece of it.
         """
-        self._machine.incoming.resume()
+        if self.pulled:
+            self._machine.incoming.pull()
+        else:
+            self._machine.incoming.resume()
 
     def stopProducing(self) -> None:
         """

@@ -212,6 +212,7 @@ class Incoming:
         "_held",
         "_machine",
         "_tellingClose",
+        "_wanted",
         "deaf",
         "ended",
         "heard",
@@ -233,6 +234,7 @@ class Incoming:
         self._endCame = False
         self._closeHeld = False
         self._tellingClose = False
+        self._wanted = False
         self.begin()
 
     def begin(self, windows: ReceiveWindows | None = None) -> None:
@@ -242,6 +244,7 @@ class Incoming:
         @param windows: those of the connection, which this one is to be among.
         """
         channel = self._channel
+        self.paused = self.paused or channel.pulled
         if windows is None:
             self.window = ReceiveWindow(channel.localWindowSize, channel.localMaxPacket)
         else:
@@ -279,6 +282,8 @@ class Incoming:
         if self._held is None:
             self._held = HeldData()
         self._held.put(kind, data)
+        if self._wanted or (kind == END and not self.paused):
+            self._give()
 
     def _deliver(self, kind: int, data: bytes) -> None:
         channel = self._channel
@@ -324,7 +329,7 @@ class Incoming:
         self.deaf = True
         self._machine.outgoing.stop()
         self._machine.peerGone()
-        if self._held is not None:
+        if self._held or self._draining:
             self._closeHeld = True
             self._machine.progress()
         else:
@@ -370,6 +375,39 @@ class Incoming:
             self._held = None
         if not self.paused:
             self._adjust()
+        if self._closeHeld:
+            self._tellClose()
+        else:
+            self._machine.progress()
+
+    def pull(self) -> None:
+        """
+        Deliver one piece: one that is held, or else the next that comes.
+        """
+        if self._held is None:
+            self._held = HeldData()
+        self.paused = False
+        self._wanted = True
+        self._give()
+
+    def _give(self) -> None:
+        # EOF is no piece, and waits for nobody to ask for it.
+        held = self._held
+        if held is None or self._draining:
+            return
+        self._draining = True
+        try:
+            while held and (self._wanted or held.ending):
+                kind, data = held.take()
+                if kind == END:
+                    self._tellEnd()
+                else:
+                    self._wanted = False
+                    self._deliver(kind, data)
+        finally:
+            self._draining = False
+        if held:
+            return
         if self._closeHeld:
             self._tellClose()
         else:

@@ -154,6 +154,28 @@ class PushProducer:
         self.calls.append("stop")
 
 
+class PullProducer:
+    """
+    Gives so many pieces.
+    """
+
+    def __init__(self, consumer: SSHChannel, pieces: int, size: int = 5000) -> None:
+        self.consumer = consumer
+        self.pieces = pieces
+        self.size = size
+        self.calls = 0
+        self.stopped = False
+
+    def resumeProducing(self) -> None:
+        self.calls += 1
+        self.consumer.write(bytes((self.calls & 0xFF,)) * self.size)
+        if self.calls == self.pieces:
+            self.consumer.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        self.stopped = True
+
+
 class ConnectionTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.link = joined()

@@ -5,10 +5,9 @@ The data of channels: that nothing is lost, and nothing swells.
 from __future__ import annotations
 
 from conchlite.error import UsageError
-from conchlite.ssh.channel import SSHChannel
 from conchlite.wire.connection import ChannelData, ChannelEOF, ChannelExtendedData, ChannelWindowAdjust
 from conchlite.wire.numbers import MSG_CHANNEL_DATA
-from tests.ssh.channels import ChannelTestCase, PushProducer, Recorder, joined, openPair
+from tests.ssh.channels import ChannelTestCase, PullProducer, PushProducer, Recorder, joined, openPair
 from tests.ssh.fakes import Link
 
 
@@ -244,28 +243,6 @@ class ReadingTests(ChannelTestCase):
         self.link.client.outbox.clear()
         self.client.conn.adjustWindow(self.client, 1000)
         self.assertEqual([], self.link.client.messages())
-
-
-class PullProducer:
-    """
-    Gives so many pieces.
-    """
-
-    def __init__(self, consumer: SSHChannel, pieces: int, size: int = 5000) -> None:
-        self.consumer = consumer
-        self.pieces = pieces
-        self.size = size
-        self.calls = 0
-        self.stopped = False
-
-    def resumeProducing(self) -> None:
-        self.calls += 1
-        self.consumer.write(bytes((self.calls & 0xFF,)) * self.size)
-        if self.calls == self.pieces:
-            self.consumer.unregisterProducer()
-
-    def stopProducing(self) -> None:
-        self.stopped = True
 
 
 class ProducerTests(ChannelTestCase):
