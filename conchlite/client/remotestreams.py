@@ -150,13 +150,12 @@ class RemoteOutput:
 
         def take() -> bytes | None:
             found = self._buffer.find(b"\n", self._searched)
-            self._searched = len(self._buffer)
             size = len(self._buffer) if found < 0 else found + 1
             if size > MAXIMUM_LINE:
-                self._searched = 0
                 raise LineTooLong(f"a line of more than {MAXIMUM_LINE} bytes of {self._name}")
             if found >= 0 or (self._buffer and self._isLast):
                 return self._cut(size)
+            self._searched = size
             return None
 
         return self._read(take)
