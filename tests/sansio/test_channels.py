@@ -227,6 +227,14 @@ class MethodForTests(SynchronousTestCase):
         ):
             self.assertIsNone(methodFor(Asked(), "request_", name), name)
 
+    def test_longest(self) -> None:
+        """
+        Row 109: a longer name than any is not even looked for.
+        """
+        cls = type("Long", (), {"request_" + "a" * size: lambda self, data: data for size in (64, 65)})
+        found = [methodFor(cls(), "request_", b"a" * size) is not None for size in (64, 65)]
+        self.assertEqual([True, False], found)
+
     @settings(max_examples=200, deadline=None)
     @given(st.binary(max_size=70))
     def test_anyBytes(self, name: bytes) -> None:

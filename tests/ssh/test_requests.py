@@ -4,13 +4,16 @@ Requests and replies: in order, whoever is slow.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, fail, succeed
+import itertools
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite.error import (
     ChannelClosed,
     ChannelRequestFailed,
     ConchError,
+    ConnectionEnded,
     GlobalRequestFailed,
     MalformedMessage,
     UnexpectedMessage,
@@ -27,6 +30,7 @@ from conchlite.wire.connection import (
     RequestSuccess,
 )
 from tests.ssh.channels import Accepting, Recorder, joined, openPair
+from tests.ssh.fakes import results
 
 
 class Answering(Recorder):
@@ -373,8 +377,8 @@ class GlobalRequestTests(SynchronousTestCase):
 
     def test_inOrder(self) -> None:
         """
-        Row 110, as far as it is here: replies in the order of the requests,
-        each Deferred fired once.
+        Row 110: replies in the order of the requests, each Deferred fired
+        once.
         """
         first: Deferred[object] = Deferred()
         second: Deferred[object] = Deferred()
@@ -391,6 +395,47 @@ class GlobalRequestTests(SynchronousTestCase):
         self.link.pump()
         self.failureResultOf(answers[0], GlobalRequestFailed)
         self.assertEqual([b"second", b""], [self.successResultOf(answer) for answer in answers[1:]])
+
+    def test_everyInterleaving(self) -> None:
+        """
+        Row 110: three requests that are decided in any order, one of which
+        may be cancelled, on a connection that may be lost, at any moment: each
+        Deferred fires once, with its own answer.
+        """
+        for order in itertools.permutations(range(3)):
+            for cancelled, when, lost in itertools.product(range(-1, 3), range(4), range(-1, 4)):
+                self.interleave(order, cancelled, when, lost)
+
+    def interleave(self, order: tuple[int, ...], cancelled: int, when: int, lost: int) -> None:
+        """
+        @param order: in which the requests are decided.
+        @param cancelled: which one is cancelled, or -1.
+        @param when: behind how many decisions.
+        @param lost: behind how many the connection is lost, or -1.
+        """
+        self.setUp()
+        decisions: list[Deferred[object]] = [Deferred() for _ in order]
+        self.server.answers = {b"%d" % number: decision for number, decision in enumerate(decisions)}
+        answers = [self.ask(str(number)) for number in range(3)]
+        fired = [results(answer) for answer in answers]
+        self.link.pump()
+        expected: list[object] = [None] * 3
+        for step in range(4):
+            if step == when and cancelled >= 0:
+                answers[cancelled].cancel()
+                expected[cancelled] = expected[cancelled] or CancelledError
+            if step == lost:
+                self.link.lose()
+                expected = [outcome or ConnectionEnded for outcome in expected]
+            if step < 3:
+                decisions[order[step]].callback((True, b"%d" % order[step]))
+                self.link.pump()
+                for number in itertools.takewhile({*order[: step + 1]}.__contains__, range(3)):
+                    expected[number] = expected[number] or b"%d" % number
+        found = [[getattr(result, "type", result) for result in outcome] for outcome in fired]
+        self.assertEqual(
+            [[outcome] if outcome else [] for outcome in expected], found, (order, cancelled, when, lost)
+        )
 
     def test_withoutReply(self) -> None:
         self.server.answers = {b"a": True, b"b": False, b"c": succeed(True)}
