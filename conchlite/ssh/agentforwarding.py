@@ -360,9 +360,7 @@ class ForwardedAgent:
         self._channels.add(channel)
         return self._connection.openChannel(channel).addErrback(_asAgentError)
 
-    def listen(
-        self, reactor: IReactorUNIX, directory: str | None = None, owner: int | None = None
-    ) -> str:
+    def listen(self, reactor: IReactorUNIX, directory: str | None = None, owner: int | None = None) -> str:
         """
         Make a socket for it: what SSH_AUTH_SOCK is to say.
 

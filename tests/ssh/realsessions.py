@@ -4,6 +4,8 @@ Sessions in memory whose processes are real.
 
 from __future__ import annotations
 
+import os
+
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
@@ -25,7 +27,7 @@ class RealSessionCase(TestCase):
     depends on how fast anything is.
     """
 
-    timeout = 60
+    timeout = 8
     hangupSeconds: float | None = 0
 
     def setUp(self) -> None:
@@ -92,6 +94,13 @@ class RealSessionCase(TestCase):
         Let the reactor read, and the processes run.
         """
         await deferLater(reactor, 0.001)
+
+    async def descriptors(self) -> list[str]:
+        """
+        The descriptors of this process, with those of a reactor that runs.
+        """
+        await self.wait()
+        return os.listdir("/dev/fd")
 
     async def gone(self, server: SSHSession) -> None:
         """
