@@ -190,7 +190,8 @@ def _master(job: Job) -> Iterator[tuple[Run, tuple[str, ...]]]:
             yield master, (f"ControlPath={path}",)
         finally:
             if master.process.returncode is None:
-                master.process.terminate()
+                # Told to end, it may not notice before something else happens.
+                master.process.kill()
                 master.wait(check=False)
 
 
