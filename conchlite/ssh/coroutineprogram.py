@@ -10,7 +10,6 @@ L{conchlite.avatar.ConchUser} make it of what they are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from inspect import CORO_RUNNING, getcoroutinestate
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -50,7 +49,6 @@ class CoroutineProgram(Protocol):
     _log = Logger()
 
     process: ProgramProcess
-    _coroutine: Coroutine[Any, Any, int | ExitedBySignal] | None = None
     _running: Deferred[int | ExitedBySignal] | None = None
     _endedBy: SignalName | None = None
     _over = False
@@ -71,8 +69,7 @@ class CoroutineProgram(Protocol):
         self.process = ProgramProcess(self._command, end, self._room)
         end.registerProducer(self, True)
         if not self._over:
-            self._coroutine = self._run()
-            self._running = Deferred.fromCoroutine(self._coroutine)
+            self._running = Deferred.fromCoroutine(self._run())
             self._running.addCallback(self._finish).addErrback(self._failed)
 
     def _end(self) -> SSHSessionProcessProtocol:
@@ -140,11 +137,10 @@ class CoroutineProgram(Protocol):
         self._room.lose()
 
     def _cancel(self) -> None:
-        # A coroutine that ends the connection itself is running; it will
-        # hear of that when it reads or writes.
-        running, coroutine = self._running, self._coroutine
-        if running is not None and coroutine is not None and getcoroutinestate(coroutine) != CORO_RUNNING:
-            running.cancel()
+        # A coroutine that ends the connection itself, as its first step, hears
+        # of that when it reads or writes.
+        if self._running is not None:
+            self._running.cancel()
 
     # As a protocol.
 

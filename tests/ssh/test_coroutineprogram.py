@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.logger import LogLevel, capturedLogs
 from zope.interface.verify import verifyObject
 
 from conchlite.avatar import SessionUser
@@ -301,16 +302,26 @@ class EndTests(CoroutineTestCase):
         The user gets what was written before the end, as slowly as he likes.
         """
 
+        calls: list[object] = []
+
         async def verbose(process: ProgramProcess) -> None:
+            process.onSignal(calls.append)
+            process.onBreak(calls.append)
+            process.onResize(calls.append)
             process.write(bytes(2 * WINDOW))
 
-        self.open(ProgramSession(verbose))
+        self.open(ProgramSession(verbose, terminals=True))
         self.client.pauseProducing()
         self.agreed("exec", NS("x"))
         self.assertFalse(self.ended)
+        self.refused("signal", NS("TERM"))
+        self.refused("break", BreakRequest(0).pack())
+        self.agreed("window-change", session.packRequest_window_change((1, 2, 3, 4)))
+        self.assertEqual([], calls)
         self.client.resumeProducing()
         self.link.pump()
         self.assertEqual(2 * WINDOW, len(self.client.received))
+        self.assertEqual(0, self.client.exitStatus)
         self.assertTrue(self.ended)
 
 
@@ -598,8 +609,25 @@ class GoneTests(CoroutineTestCase):
             await process.write(b"x")
 
         self.run_(program)
-        self.send(b"\n")
+        with capturedLogs() as events:
+            self.send(b"\n")
         self.assertEqual(["goes on"], log)
+        self.assertEqual([], [event for event in events if event["log_level"] >= LogLevel.warn])
+
+    def test_endsTheConnectionAtOnce(self) -> None:
+        log: list[object] = []
+
+        async def program(process: ProgramProcess) -> None:
+            self.link.lose()
+            log.append("goes on")
+            await process.read()
+
+        self.open(ProgramSession(program))
+        self.request("exec", NS("x")).addErrback(log.append)
+        with capturedLogs() as events:
+            self.link.pump()
+        self.assertIn("goes on", log)
+        self.assertEqual([], [event for event in events if event["log_level"] >= LogLevel.warn])
 
     def test_startsTooLate(self) -> None:
         """
