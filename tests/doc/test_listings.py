@@ -152,6 +152,8 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/server/hostkeys.py",
             "howto/listings/server/limits.py",
             "howto/listings/sessions/programs.py",
+            "howto/listings/streaming/through.py",
+            "howto/listings/streaming/windows.py",
         }
         self.assertEqual({f"howto/listings/client/{name}" for name in names} | elsewhere, found)
 
