@@ -29,7 +29,9 @@ from conchlite.wire.types import Buffer
 
 _SEQUENCE_MASK = 0xFFFFFFFF
 _HEAD = struct.Struct(">LB")
-_RANDOM_POOL_SIZE = 4096
+# Two dozen packets' worth: each connection has one.
+_RANDOM_POOL_SIZE = 256
+_NOTHING = memoryview(b"")
 
 # A piece of one or two bytes takes twenty times as much memory: so many pieces
 # are joined, and seldom enough for that to cost nothing.
@@ -54,7 +56,7 @@ class PacketReader:
         self.waiting = 0
         self.volume = self.volumeBefore = 0
         self._chunks: list[bytes] = []
-        self._view = memoryview(b"")
+        self._view = _NOTHING
         self._offset = 0
         self.setOpener(opener)
 
@@ -95,6 +97,10 @@ class PacketReader:
         @raise BadMAC: it is not authentic, or in CBC mode anything else.
         """
         if self.waiting < self._wanted:
+            if not self.waiting:
+                # What was read is let go: with an idle connection it would stay.
+                self._view = _NOTHING
+                self._offset = 0
             return None
         if self._chunks:
             self._join()
@@ -183,12 +189,13 @@ class PacketWriter:
     @ivar volume: how many bytes the running cipher has sealed.
     @ivar volumeBefore: how many bytes the ciphers before it have sealed.
     @ivar packets: how many packets the running cipher has sealed.
+    @ivar randomBytes: where random bytes come from.
     """
 
     def __init__(self, sealer: Sealer, randomBytes: RandomBytes) -> None:
         self.sequence = 0
         self.volume = self.volumeBefore = 0
-        self._randomBytes = randomBytes
+        self.randomBytes = randomBytes
         self._pool = b""
         self._poolOffset = 0
         self.setSealer(sealer)
@@ -212,7 +219,7 @@ class PacketWriter:
         # pool, since a call of the system for each packet costs more than
         # sealing a small one.
         if self._poolOffset + padding > len(self._pool):
-            self._pool = self._randomBytes(_RANDOM_POOL_SIZE)
+            self._pool = self.randomBytes(_RANDOM_POOL_SIZE)
             self._poolOffset = 0
         start = self._poolOffset
         self._poolOffset = start + padding

@@ -5,8 +5,6 @@ RFC 4344 section 3.
 
 from __future__ import annotations
 
-from collections import deque
-
 from conchlite.error import KeysWornOut, TooManyRenewals
 from conchlite.limits import MAXIMUM_FREE_RENEWALS, MAXIMUM_PACKETS_PER_KEY
 
@@ -69,7 +67,7 @@ class RenewalCount:
 
     def __init__(self) -> None:
         self._free = MAXIMUM_FREE_RENEWALS
-        self._times: deque[float] = deque()
+        self._times: list[float] = []
 
     def begun(self, now: float | None, perMinute: int) -> None:
         """
@@ -85,6 +83,6 @@ class RenewalCount:
         times = self._times
         times.append(now or 0)
         while times[0] <= times[-1] - _MINUTE:
-            times.popleft()
+            del times[0]
         if len(times) > perMinute:
             raise TooManyRenewals(f"more than {perMinute} key re-exchanges in a minute with little between")

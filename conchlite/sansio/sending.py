@@ -30,6 +30,9 @@ class SendingHalf:
     @ivar heldBytes: the size of what an exchange holds back, in memory.
     """
 
+    # Whether USERAUTH_SUCCESS is among what is held.
+    _loginHeld = False
+
     def __init__(self, role: Role, randomBytes: RandomBytes) -> None:
         self.role = role
         self.outgoing = Outgoing.HELD
@@ -38,8 +41,6 @@ class SendingHalf:
         self._compression = PacketCompression(role)
         self._output: list[bytes] = []
         self._held: list[Sequence[Buffer]] = []
-        # Whether USERAUTH_SUCCESS is among what is held.
-        self._loginHeld = False
 
     @property
     def bytesSent(self) -> int:

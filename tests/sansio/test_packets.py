@@ -275,6 +275,22 @@ class PacketTests(SynchronousTestCase):
         self.assertLess(joined, 3 * len(data))
 
 
+class IdleTests(SynchronousTestCase):
+    def test_nothingIsKept(self) -> None:
+        """
+        What was read whole is let go: a connection that is idle after a large
+        read would keep it as long as it lasts.
+        """
+        data = bytearray(PacketWriter(PlainSealer(), seeded(0)).seal([(b"payload",)]))
+        size = len(data)
+        reader = PacketReader(PlainOpener())
+        reader.feed(data)
+        self.assertEqual(payloads(reader), [b"payload"])
+        # That fails while somebody looks at it.
+        data.clear()
+        self.assertEqual((reader.volume, reader.unread), (size, b""))
+
+
 class CountedContext:
     """
     A cipher context that counts bytes.

@@ -175,6 +175,21 @@ def kexInitOf(end: End) -> bytes:
     return end.layer.ourKexInit
 
 
+class SizeTests(SynchronousTestCase):
+    def test_small(self) -> None:
+        """
+        Two connections have their tables of messages in common, and each has
+        so few attributes that Python keeps their names once for all.
+        """
+        pairs = [Pair(), Pair()]
+        for pair in pairs:
+            pair.establish()
+        for one, other in ((pair.client.layer, pair.server.layer) for pair in pairs):
+            self.assertLessEqual(len(vars(one)), 30)
+            self.assertLessEqual(len(vars(other)), 30)
+        self.assertIs(pairs[0].client.layer._admitted, pairs[1].client.layer._admitted)
+
+
 class PausedTests(SynchronousTestCase):
     """
     Law 6: while a verdict is awaited nothing is read.
