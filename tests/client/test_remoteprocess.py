@@ -15,6 +15,7 @@ from conchlite.client.remotestreams import MAXIMUM_LINE, PAUSE_AT
 from conchlite.error import (
     ChannelClosed,
     ChannelRequestFailed,
+    CommandFailed,
     ConnectionEnded,
     InputEnded,
     LineTooLong,
@@ -139,7 +140,8 @@ class ProcessTests(ClientTestCase):
         self.assertEqual([(b"env", b"A", b"b"), (b"shell", b"")], session.asked)
         self.exited(session, 1)
         ended = self.successResultOf(self.successResultOf(opening).wait())
-        self.assertRaises(Exception, ended.check)
+        error = self.assertRaises(CommandFailed, ended.check)
+        self.assertEqual("the shell ended with status 1", str(error))
 
     def test_subsystem(self) -> None:
         opening = self.client.subsystem("sftp")
