@@ -201,6 +201,21 @@ class PathTests(SynchronousTestCase):
                 bulk.busy(chance.choice((0, 0, 0.002, 0.05)))
             self.assertEqual(2 * MIB, bulk.window.size, seed)
 
+    def test_slowBeginning(self) -> None:
+        """
+        Nor does anything grow where all gets faster in the middle of the
+        first measurement, when it is not known yet how near the peer is: the
+        peer did not wait.
+        """
+        network = Network()
+        windows = ReceiveWindows(BUDGET, network.seconds)
+        bulk = Bulk(network, windows, 1000e6, 0.0002)
+        bulk.speed = 50e6
+        bulk.send()
+        bulk.speed = 500e6
+        network.run(1)
+        self.assertEqual(2 * MIB, bulk.window.size)
+
     def test_slowProgram(self) -> None:
         """
         Who is slower than the path needs no more window: a program that takes
