@@ -4,6 +4,12 @@ A hundred sessions on one connection, and everything at once.
 
 from __future__ import annotations
 
+import random
+import shutil
+import signal
+import tempfile
+from typing import Any
+
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -13,11 +19,13 @@ from conchlite.error import ConchError
 from conchlite.sansio.flowcontrol import DATA
 from conchlite.ssh.channel import SSHChannel
 from conchlite.ssh.common import NS
+from conchlite.ssh.connection import SSHConnection
 from conchlite.ssh.session import packRequest_window_change
 from conchlite.wire.connection import ExitSignal, ExitStatus
 from conchlite.wire.numbers import EXTENDED_DATA_STDERR
 from tests.interop.account import ACCOUNT, startSSHD
-from tests.interop.ours import Client, Login, exchangeKeys
+from tests.interop.ours import Client, Login, Server, exchangeKeys
+from tests.interop.peers import SSH
 from tests.ssh.chaosends import End, Mischief, Pattern
 
 _SESSIONS = 100
@@ -272,3 +280,65 @@ class SSHDTests(TestCase):
             # Theirs come besides ours, and the first.
             self.assertGreater(client.exchanges, scene.count["exchange"] + 1)
             await client.close()
+
+
+class SSHTests(TestCase):
+    """
+    OpenSSH's ssh and our server.
+    """
+
+    timeout = 60
+
+    async def test_multiplexed(self) -> None:
+        """
+        Many sessions that share the connection of the first ssh, each with
+        data of its own.
+        """
+        self.patch(SSHConnection, "maxSessions", 30)
+        # The path of a socket has to be short.
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        server = Server.start(self, reactor)
+        ssh = SSH(self, reactor, server.port)
+        shared = {"ControlPath": f"{directory}/control", "RekeyLimit": "512K"}
+        master = ssh.start("cat", b"", ControlMaster="yes", ControlPersist="yes", **shared)
+        self.assertEqual(0, (await master.finished).status)
+        data = [Pattern(serial).at(0, 100_000) for serial in range(15)]
+        found = await gatherResults([ssh.run("cat", piece, **shared) for piece in data])
+        self.assertEqual([(0, b"")] * len(data), [(one.status, one.errors) for one in found])
+        self.assertEqual(data, [one.output for one in found])
+        (transport,) = server.transports
+        self.assertEqual({}, transport.service.channels)
+        self.assertGreater(transport.exchanges, 2)
+
+
+class InterruptedTests(TestCase):
+    """
+    Our two ends on a machine that interrupts each system call that it can, and
+    takes a few bytes at a time.
+    """
+
+    timeout = 60
+
+    def shorten(self, tcp: Any, chance: random.Random) -> None:
+        write = tcp.writeSomeData
+        tcp.writeSomeData = lambda data: write(data[: chance.choice((1, 1, 7, 400))])
+
+    async def test_signalsAndShortWrites(self) -> None:
+        caught: list[int] = []
+        previous = signal.signal(signal.SIGALRM, lambda number, frame: caught.append(number))
+        self.addCleanup(signal.signal, signal.SIGALRM, previous)
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        server = Server.start(self, reactor)
+        client = await Client.connect(self, reactor, server.port, Login("alice"))
+        chance = random.Random(18)
+        self.shorten(client.transport.transport, chance)
+        await client.ready
+        self.shorten(server.transports[0].transport, chance)
+        data = Pattern(18).at(0, 100_000)
+        for command in await gatherResults([client.run("cat", data) for _ in range(3)]):
+            self.assertEqual((data, 0, 1), (command.output, command.status, command.closes))
+        self.assertEqual([], client.lost)
+        self.assertGreater(len(caught), 3)
+        await client.close()
