@@ -5,7 +5,7 @@ as L{tests.benchmarks.scenarios}.
 
 from __future__ import annotations
 
-from tests.benchmarks.scenarios import BANDWIDTH, CIPHERS, SERVER, Scenario
+from tests.benchmarks.scenarios import BANDWIDTH, CIPHERS, FEW_ROUNDS, SERVER, Scenario
 
 # Conch has no AES-GCM.
 _WITHOUT_GCM = frozenset({"conch"})
@@ -47,14 +47,14 @@ SERVER_SCENARIOS = (
     Scenario(
         "server: handshakes, in sequence",
         "handshakes",
-        {"count": 50},
+        {"count": 20},
         targets={"speed": 5.8, "cpu": 0.14},
         role=SERVER,
     ),
     Scenario(
         "server: commands, in sequence",
         "commands",
-        {"count": 500},
+        {"count": 100},
         targets={"speed": 1.6, "cpu": 0.2},
         role=SERVER,
     ),
@@ -75,7 +75,7 @@ FIRST_BYTES = tuple(
         f"first byte over {delay} ms",
         "download",
         {"cipher": CIPHERS["aes128-gcm"], "size": 1},
-        rounds=3,
+        rounds=FEW_ROUNDS,
         delay=delay,
         bandwidth=BANDWIDTH,
     )

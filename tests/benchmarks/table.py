@@ -85,7 +85,8 @@ def _cells(measured: Measured, name: str) -> str:
 def _median(measured: Measured, name: str, figure: str) -> str:
     value = measured.median(name, figure)
     scale, digits, _ = _UNITS[figure]
-    return f"{'-' if value is None else f'{value / scale:.{digits}f}':>{_WIDTH}}"
+    # Nothing at all is nothing that was seen.
+    return f"{f'{value / scale:.{digits}f}' if value else '-':>{_WIDTH}}"
 
 
 def _ratio(value: float | None) -> str:
