@@ -151,6 +151,7 @@ class ListingTests(SynchronousTestCase):
             "howto/listings/keys/sign.py",
             "howto/listings/server/hostkeys.py",
             "howto/listings/server/limits.py",
+            "howto/listings/sessions/accounts.py",
             "howto/listings/sessions/programs.py",
             "howto/listings/streaming/through.py",
             "howto/listings/streaming/windows.py",

@@ -533,9 +533,10 @@ class SSH:
             "ControlMaster": "no",
             "ControlPath": "none",
             "LogLevel": "ERROR",
+            "RequestTTY": "no",
             **options,
         }
-        arguments = [program("ssh"), "-F", "none", "-T", "-p", str(self.port)]
+        arguments = [program("ssh"), "-F", "none", "-p", str(self.port)]
         for name, values in given.items():
             for value in [values] if isinstance(values, str) else values:
                 arguments += ["-o", f"{name}={value}"]

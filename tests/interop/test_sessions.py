@@ -1,205 +1,175 @@
 """
-What sessions are asked for, and our programs that are coroutines: other
-implementations' clients and our server, and our endpoints.
+What sessions run on our server, under OpenSSH's client and our own: terminals,
+signals, and the accounts of a machine.
 """
 
 from __future__ import annotations
 
-import struct
 import sys
 from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import connectProtocol
-from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import TestCase
 
-from conchlite.endpoints import SSHSubsystemClientEndpoint
-from conchlite.error import ChannelRequestFailed
 from conchlite.interfaces import ExitedBySignal
-from conchlite.ssh.programprocess import ProgramProcess
-from conchlite.ssh.programs import ProgramSession
-from tests.interop.ours import Client, Login, Server
-from tests.interop.peers import SSH, SSHD, run, userKeys, userName, writePrivateKey
-from tests.interop.programpeers import PROGRAMS, PythonProgram
+from conchlite.ssh.clientsession import SSHClientSession
+from tests.interop.account import ACCOUNT, HOME, makeAccount, withAccount
+from tests.interop.daemon import Daemon
+from tests.interop.ours import Client, Login, Server, processes
+from tests.interop.peers import SSH, Finished, hostKeys, writePrivateKey
+
+ROOT = Path(__file__).parents[2]
+LISTING = ROOT / "doc" / "howto" / "listings" / "sessions" / "accounts.py"
+
+#: Waits for ever, and is there for signals between two moments.
+WAIT = "while :; do sleep 0.01; done"
 
 
-async def talk(process: ProgramProcess) -> object:
+class TerminalTests(TestCase):
     """
-    Says what it is handed and what happens to it, and ends as it is told.
-    """
-
-    def tell(*words: object) -> None:
-        process.write(" ".join(str(word) for word in words).encode() + b"\n")
-
-    process.onSignal(lambda name: tell("signal", name))
-    process.onBreak(lambda milliseconds: tell("break", milliseconds))
-    process.onResize(lambda size: tell("resized", *size))
-    if process.terminal is not None:
-        modes = dict(process.terminal.modes)
-        tell("terminal", process.terminal.term.decode(), *process.terminal.windowSize, modes.get(53))
-    tell("environment", *(name.decode() for name in process.environment))
-    tell("command", process.command.decode())
-    tell("ready")
-    async for line in process.stdin:
-        word, _, rest = line.decode().strip().partition(" ")
-        if word == "end":
-            return int(rest)
-        if word == "die":
-            return ExitedBySignal("SEGV", True, "that hurt", "en")
-        if word == "careless":
-            process.onSignal(None)
-            tell("ok")
-    return 0
-
-
-async def echo(process: ProgramProcess) -> None:
-    while data := await process.read():
-        await process.write(data)
-
-
-def serve(test: TestCase) -> Server:
-    return Server.start(
-        test,
-        reactor,
-        openSession=lambda: ProgramSession({b"talk": talk}, terminals=True),
-        subsystems={b"echo": echo},
-    )
-
-
-class ClientTests(TestCase):
-    """
-    Other clients.
+    C{ssh -tt}.
     """
 
     timeout = 60
 
-    async def printed(self, name: str, module: str) -> list[str]:
-        await PythonProgram(name, module, module).command(self, "client")
-        server = serve(self)
-        directory = Path(self.mktemp()).absolute()
-        directory.mkdir(parents=True)
-        key = writePrivateKey(userKeys()[b"ssh-ed25519"], directory / "user")
-        path = str(PROGRAMS / f"{module}_sessions.py")
-        arguments = ["-W", "ignore", path, str(server.port), str(key)]
-        finished = await run(self, reactor, sys.executable, arguments, b"", {"HOME": str(directory)})
-        self.assertEqual((b"", 0), (finished.errors, finished.status))
-        await server.ended()
-        return finished.output.decode().splitlines()
+    def run_(self, command: str, data: bytes = b"", **options) -> Deferred[Finished]:
+        server = Server.start(self, reactor, openSession=processes(self, reactor))
+        return SSH(self, reactor, server.port).run(command, data, RequestTTY="force", **options)
 
-    async def test_asyncssh(self) -> None:
-        self.assertEqual(
-            [
-                "terminal vt100 24 80 640 480 0",
-                "environment LANG",
-                "command talk about it",
-                "resized 50 132 0 0",
-                "signal USR1",
-                "break 700",
-                "exit -1 ('SEGV', True, 'that hurt', 'en')",
-                "exit -1 ('TERM', False, '', '')",
-                "echo True b'' 0",
-            ],
-            await self.printed("AsyncSSH", "asyncssh"),
-        )
-
-    async def test_paramiko(self) -> None:
-        self.assertEqual(
-            [
-                "terminal vt220 24 80 640 480 None",
-                "environment LANG",
-                "command talk about it",
-                "resized 50 132 0 0",
-                "exit 7",
-                "echo True 0",
-            ],
-            await self.printed("Paramiko", "paramiko"),
-        )
-
-    async def test_openssh(self) -> None:
+    async def test_terminal(self) -> None:
         """
-        A terminal, a break by the escape character, and the exit status.
+        It has ssh's type, and what the client has said comes first.
         """
-        ssh = SSH(self, reactor, serve(self).port)
-        path, *arguments = ssh.command("talk", EscapeChar="~")
-        arguments[arguments.index("-T")] = "-tt"
-        environment = {"HOME": str(ssh.directory), "TERM": "vt100"}
-        finished = await run(self, reactor, path, arguments, b"\n~B\nend 5\n", environment)
-        lines = finished.output.decode().splitlines()
-        self.assertEqual(5, finished.status)
-        self.assertEqual(["terminal", "vt100"], lines[0].split()[:2])
-        self.assertIn("break 1000", lines)
-
-    async def test_opensshSubsystem(self) -> None:
-        ssh = SSH(self, reactor, serve(self).port)
-        data = bytes(range(256)) * 20_000
-        finished = await ssh.run(
-            "echo", data, SessionType="subsystem", SendEnv="LANG", environment={"LANG": "C"}
+        finished = await self.run_(
+            'tty; echo "$TERM $SSH_TTY"; stty size; exit 7', environment={"TERM": "vt220"}
         )
-        self.assertEqual((0, b""), (finished.status, finished.errors))
-        self.assertTrue(finished.output == data, f"{len(finished.output)} bytes came back")
+        name, said, size = finished.output.decode().splitlines()
+        self.assertEqual((said, finished.status), (f"vt220 {name}", 7))
+        self.assertTrue(name.startswith("/dev/"))
+        self.assertEqual(len(size.split()), 2)
+
+    async def test_endOfInput(self) -> None:
+        finished = await self.run_("stty -echo; cat; echo done", b"line\n")
+        self.assertTrue(finished.output.endswith(b"line\r\ndone\r\n"), finished.output)
+
+    async def test_lastByte(self) -> None:
+        finished = await self.run_("stty -opost; head -c 1048576 /dev/zero; printf end")
+        self.assertEqual((len(finished.output), finished.status), (1048579, 0))
+
+    async def test_signal(self) -> None:
+        """
+        ssh says 255 of a command that a signal ended.
+        """
+        self.assertEqual((await self.run_("kill -TERM $$")).status, 255)
 
 
-class Collector(Protocol):
+class _Session(SSHClientSession):
     """
-    @ivar received: what came.
-    @ivar ended: fires with why it ended.
+    @ivar received: what has come.
     """
 
-    def __init__(self, wanted: int) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.received = b""
-        self.wanted = wanted
-        self.complete: Deferred[None] = Deferred()
-        self.ended: Deferred[BaseException] = Deferred()
+        self.opened: Deferred[None] = Deferred()
+        self.over: Deferred[None] = Deferred()
+        self._awaited: tuple[bytes, Deferred[None]] | None = None
+
+    def channelOpen(self, specificData: bytes) -> None:
+        self.opened.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data
-        if len(self.received) >= self.wanted and not self.complete.called:
-            self.complete.callback(None)
+        if self._awaited is not None and self._awaited[0] in self.received:
+            said = self._awaited[1]
+            self._awaited = None
+            said.callback(None)
 
-    def connectionLost(self, reason) -> None:
-        self.ended.callback(reason.value)
+    def says(self, text: bytes) -> Deferred[None]:
+        """
+        Wait until the server has said something more.
+        """
+        self.received = b""
+        self._awaited = (text, Deferred())
+        return self._awaited[1]
+
+    def closed(self) -> None:
+        self.over.callback(None)
 
 
-class EndpointTests(TestCase):
+class OurClientTests(TestCase):
     """
-    Subsystems as endpoints.
+    Our client's typed session.
     """
 
     timeout = 60
 
-    async def test_sshd(self) -> None:
+    async def test_terminal(self) -> None:
         """
-        sshd's own SFTP server answers INIT with VERSION.
+        A terminal with modes, another size, control-C, a signal, and how it
+        ended.
         """
-        sshd = await SSHD.start(self, reactor, Subsystem="sftp internal-sftp")
-        client = await Client.logIn(self, reactor, sshd.port, Login(userName()))
-        endpoint = SSHSubsystemClientEndpoint.existingConnection(client.connection, "sftp")
-        sftp = await connectProtocol(endpoint, Collector(9))
-        sftp.transport.write(struct.pack(">LBL", 5, 1, 3))
-        await sftp.complete
-        length, kind, version = struct.unpack_from(">LBL", sftp.received)
-        self.assertEqual((2, 3), (kind, version))
-        self.assertGreaterEqual(length, 5)
-        sftp.transport.loseConnection()
-        self.assertIsInstance(await sftp.ended, ConnectionDone)
-        endpoint = SSHSubsystemClientEndpoint.existingConnection(client.connection, "netconf")
-        with self.assertRaises(ChannelRequestFailed):
-            await connectProtocol(endpoint, Collector(1))
+        server = Server.start(self, reactor, openSession=processes(self, reactor))
+        client = await Client.logIn(self, reactor, server.port, Login("alice"))
+        session = _Session()
+        client.connection.openChannel(session)
+        await session.opened
+        await session.requestPty("vt100", (25, 81, 0, 0), [(53, 0)])
+        said = session.says(b"ready")
+        await session.execute(
+            "trap 'stty size' WINCH; trap 'echo caught' INT; "
+            f"stty -a | grep -o -e '-echo '; stty size; echo ready; {WAIT}"
+        )
+        await said
+        self.assertEqual(session.received.split(b"\r\n")[:2], [b"-echo ", b"25 81"])
+        for text, do in (
+            (b"50 132\r\n", lambda: session.resize((50, 132, 0, 0))),
+            (b"caught\r\n", lambda: session.write(b"\x03")),
+            (b"caught\r\n", lambda: session.sendSignal("INT")),
+        ):
+            said = session.says(text)
+            do()
+            await said
+        await session.sendBreak(500)
+        session.sendSignal("TERM")
+        await session.over
+        self.assertEqual(session.exitSignal, ExitedBySignal("TERM"))
+        self.assertIsNone(session.exitStatus)
 
-    async def test_ours(self) -> None:
+
+class AccountTests(TestCase):
+    """
+    The chapter's server, as root, and a user who is another.
+    """
+
+    timeout = 60
+
+    async def start(self) -> SSH:
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir(parents=True)
+        makeAccount(directory)
+        key = writePrivateKey(hostKeys()[b"ssh-ed25519"], directory / "host")
+        daemon = Daemon(reactor, directory)
+        arguments = withAccount(directory, [sys.executable, str(LISTING), str(key)])
+        self.addCleanup(daemon.stop)
+        await daemon.start(arguments, {"PYTHONPATH": str(ROOT)}, announces=r"listening on port (\d+)")
+        return SSH(self, reactor, daemon.port)
+
+    async def test_user(self) -> None:
         """
-        And our own server's subsystems.
+        He is himself, at home, with and without a terminal; nobody is root.
         """
-        client = await Client.logIn(self, reactor, serve(self).port, Login("alice"))
-        endpoint = SSHSubsystemClientEndpoint.existingConnection(client.connection, "echo")
-        data = bytes(range(256)) * 20_000
-        echoing = await connectProtocol(endpoint, Collector(len(data)))
-        echoing.transport.write(data)
-        await echoing.complete
-        self.assertTrue(echoing.received == data)
-        echoing.transport.loseConnection()
-        self.assertIsInstance(await echoing.ended, ConnectionDone)
-        self.assertEqual(0, echoing.transport.exitStatus)
+        ssh = await self.start()
+        told = 'id -un; pwd; echo "$HOME $USER $LOGNAME $SHELL"; echo $SSH_CONNECTION | wc -w; '
+        finished = await ssh.run(told + "kill -0 $PPID 2> /dev/null")
+        lines = finished.output.decode().split("\n")
+        self.assertEqual(lines[0], ACCOUNT)
+        self.assertEqual(
+            lines[1:4], [str(HOME / ACCOUNT), f"{HOME / ACCOUNT} {ACCOUNT} {ACCOUNT} /bin/sh", "4"]
+        )
+        self.assertNotEqual(finished.status, 0)
+        finished = await ssh.run("id -un; stat -c %U $SSH_TTY", RequestTTY="force")
+        self.assertEqual(finished.output, f"{ACCOUNT}\r\n{ACCOUNT}\r\n".encode())
+        finished = await ssh.run("true", user="root")
+        self.assertEqual(finished.status, 255)
