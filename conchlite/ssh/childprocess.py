@@ -90,10 +90,30 @@ def _complain(path: str | bytes, error: OSError) -> None:
     os.write(_STDERR, b"%s: %s\n" % (os.fsencode(path), os.fsencode(error.strerror or "")))
 
 
+class _Kill(ProcessProtocol):
+    """
+    A process that sends a signal.
+    """
+
+    def __init__(self, child: _Child) -> None:
+        self._child = child
+        child.signalling += 1
+
+    def processEnded(self, reason: Failure) -> None:
+        self._child.signalling -= 1
+
+
 class _Child:
     """
     The part of a process that both kinds have in common.
+
+    @cvar maxSignals: how many signals may be on their way, where each takes a
+        process of its own, as another user.
+    @ivar signalling: how many there are.
     """
+
+    maxSignals = 8
+    signalling = 0
 
     pid: Any
     _leads = False
@@ -141,6 +161,7 @@ class _Child:
         @param name: the signal's name without C{SIG}.
         @raise ProcessExitedAlready: the process has ended. Its group may not be
             its own any more.
+        @raise OSError: the signal cannot be sent.
         """
         if self.pid is None:
             raise ProcessExitedAlready()
@@ -148,8 +169,10 @@ class _Child:
         if number is None:
             raise ProcessLookupError(f"no signal {name} here")
         if self._start.account is not None:
+            if self.signalling >= self.maxSignals:
+                raise BlockingIOError("too many signals at a time")
             arguments = [b"sh", b"-c", _KILL, name.encode("ascii"), b"%d" % self.pid]
-            spawn(self._spawner, ProcessProtocol(), b"/bin/sh", arguments, {}, self._start)
+            spawn(self._spawner, _Kill(self), b"/bin/sh", arguments, {}, self._start)
             return
         try:
             os.killpg(self.pid, number)

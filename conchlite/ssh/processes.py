@@ -254,8 +254,9 @@ def _cancel(calls: list[IDelayedCall]) -> None:
 def _end(process: Any, signalName: str) -> None:
     try:
         process.signalGroup(signalName)
-    except (ProcessExitedAlready, ProcessLookupError):
-        # It has ended; somebody else has its pipes.
+    except (ProcessExitedAlready, OSError):
+        # It has ended, and somebody else has its pipes; or it is not ours to
+        # end any more.
         pass
 
 

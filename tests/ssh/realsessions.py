@@ -27,7 +27,7 @@ class RealSessionCase(TestCase):
     depends on how fast anything is.
     """
 
-    timeout = 8
+    timeout = 60
     hangupSeconds: float | None = 0
 
     def setUp(self) -> None:

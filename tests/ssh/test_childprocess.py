@@ -482,6 +482,23 @@ class OtherUserTests(RealSessionCase):
         await self.settled()
         self.assertEqual(self.client.exitSignal, ExitSignal(b"TERM", False, b"", b""))
 
+    async def test_manySignals(self) -> None:
+        """
+        Each takes a process for a moment, so there are not as many as he
+        likes.
+        """
+        await self.start(f"trap : USR1; echo ready; {WAIT}")
+        await self.says(b"ready")
+        child = self.channel().client.transport
+        for _ in range(child.maxSignals):
+            child.signalGroup("USR1")
+        self.assertRaises(BlockingIOError, child.signalGroup, "USR1")
+        while child.signalling:
+            await self.wait()
+        await self.ask("signal", NS("TERM"))
+        await self.ended
+        await self.settled()
+
     async def test_signalAsHe(self) -> None:
         """
         Row 105: he ends by them what he may end himself, and nothing of
