@@ -1,0 +1,102 @@
+"""
+The listings of the chapter on commands do what it says.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from conchlite.ssh.keys import Key
+from tests.doc.listings import (
+    DOC,
+    PATIENCE,
+    Server,
+    assertUsage,
+    command,
+    copied,
+    environment,
+    serverWithKey,
+    substitute,
+)
+
+COMMANDS = DOC / "howto" / "listings" / "commands"
+NAMES = ("run.py", "callbacks.py", "many.py", "talk.py")
+
+
+class CommandListingsTests(SynchronousTestCase):
+    """
+    Each runs against the server of the client's chapter.
+    """
+
+    def setUp(self) -> None:
+        self.directory = copied(self.mktemp()).resolve()
+        for path in COMMANDS.glob("*.py"):
+            shutil.copy(path, self.directory)
+        key = Key.generate("ed25519")
+        identity = self.directory / "identity"
+        key.toFile(identity)
+        server = self.directory / "server.py"
+        server.write_text(substitute(serverWithKey(server.read_text(), key), {"5022": "0"}))
+        serving = Server(server)
+        self.addCleanup(serving.stop)
+        knownHosts = self.directory / "known_hosts"
+        knownHosts.write_text(serving.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
+        self.arguments = ["127.0.0.1", str(serving.port), "user", str(identity), str(knownHosts)]
+        self.knownHosts = knownHosts
+
+    def printed(self, name: str, *commands: str, said: str = "") -> tuple[str, str, int]:
+        path = self.directory / name
+        done = subprocess.run(
+            command(path, *self.arguments, *commands),
+            cwd=path.parent,
+            env=environment(path.parent),
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.stdout, done.stderr, done.returncode
+
+    def test_listings(self) -> None:
+        """
+        One command, many of them, which are more than the server allows at a
+        time, and a talk. The server has no other command, and nobody trusts
+        another server.
+        """
+        self.assertEqual(("Hello, 127.0.0.1.\n", "", 0), self.printed("run.py", "hello"))
+        self.assertEqual(("Hello, 127.0.0.1.\n", "", 0), self.printed("callbacks.py", "hello"))
+        lines = [f"line {number}\n" for number in range(30)]
+        self.assertEqual(
+            ("".join(f"0 {line}" for line in lines), "", 0),
+            self.printed("many.py", "cat", said="".join(lines)),
+        )
+        self.assertEqual(
+            ("one -> one\ntwo -> two\nended with 0\n", "", 0), self.printed("talk.py", "cat", "one", "two")
+        )
+        output, errors, status = self.printed("callbacks.py", "nothing")
+        self.assertEqual(("", 1), (output, status))
+        self.assertIn("ChannelRequestFailed: the server refused exec", errors)
+        self.knownHosts.write_text("")
+        output, errors, status = self.printed("run.py", "hello")
+        self.assertEqual(("", 1), (output, status))
+        self.assertIn("HostKeyUnknown", errors)
+
+
+class ChapterTests(SynchronousTestCase):
+    def test_usage(self) -> None:
+        for name in NAMES:
+            assertUsage(self, COMMANDS / name)
+
+    def test_allOfThem(self) -> None:
+        """
+        The chapter shows what is run here, and nothing that is not there.
+        """
+        chapter = (DOC / "howto" / "commands.rst").read_text()
+        shown = re.findall(r"literalinclude:: listings/commands/(\S+)\n   :pyobject: main\n", chapter)
+        self.assertEqual(sorted(NAMES), sorted(shown))
+        self.assertEqual(sorted(NAMES), sorted(path.name for path in COMMANDS.glob("*.py")))
