@@ -214,6 +214,11 @@ class Scene(Mischief):
     def anyThatWrites(self) -> End | None:
         return end if isinstance(end := self.any(), Echoing | OnStandardError) else None
 
+    def endIt(self, end: End) -> None:
+        # sshd closes a session when its process ends, and not before.
+        if not isinstance(end, Signalled):
+            super().endIt(end)
+
     def open(self) -> None:
         kind = self.chance.choice((Echoing, Echoing, OnStandardError, Signalled))
         session = kind(self._serial, localWindow=self.chance.choice((5000, 70_000, 2**21)))
