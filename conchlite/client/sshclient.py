@@ -8,14 +8,18 @@ and cancelled.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
+from conchlite.client.agent import CONNECT_SECONDS
 from conchlite.client.commandrun import MAXIMUM_OUTPUT, Bounds, CommandRun
 from conchlite.client.commandsession import CommandSession, Wanted
+from conchlite.client.identities import Identity, arrange, defaultIdentities
 from conchlite.client.localuser import localUser
 from conchlite.client.login import Login
 from conchlite.client.remoteprocess import OutputStreams, RemoteProcess
@@ -70,6 +74,21 @@ class LoginArguments(TypedDict, total=False):
     keepAlive: float
 
 
+# What a user can log in with.
+_MEANS = frozenset(("keys", "password", "agent", "identities", "answers"))
+
+
+class _UsualLogin(Login):
+    """
+    Logs in with the keys in the usual files.
+    """
+
+    def arrangeIdentities(
+        self, named: list[Identity], fromAgent: list[Identity], notes: list[str]
+    ) -> list[Identity]:
+        return arrange(named, fromAgent, defaultIdentities(notes))
+
+
 def connect(
     reactor: IClientReactor,
     hostname: Text,
@@ -89,13 +108,21 @@ def connect(
     @param port: the server's port; by default 22.
     @param login: as L{Login} has it: C{keys}, C{identities}, C{agent} and
         C{password} to log in with, C{knownHosts} or C{hostKeys} to know the
-        server by, and the rest.
+        server by, and the rest. Where nothing is given to log in with, it is
+        what C{ssh} would take: the agent that SSH_AUTH_SOCK names, and the keys
+        in the usual files.
     @return: fires with an L{SSHClient}. Fails as L{Login.connect}, and with
         what L{Login} raises. Cancelling it drops the connection.
     """
     try:
         who = localUser() if username is None else username
-        given = Login(reactor, who, hostname, port, **login)
+        if _MEANS.isdisjoint(login):
+            path = os.environ.get("SSH_AUTH_SOCK")
+            if path:
+                login["agent"] = UNIXClientEndpoint(reactor, path, timeout=CONNECT_SECONDS)
+            given: Login = _UsualLogin(reactor, who, hostname, port, **login)
+        else:
+            given = Login(reactor, who, hostname, port, **login)
     except ConchError:
         return fail()
     return given.connect().addCallback(SSHClient, reactor)

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionRefusedError
+from twisted.python.failure import Failure
 
 import conchlite
 from conchlite.client.commandresult import CommandResult
@@ -66,6 +70,34 @@ class ConnectTests(LoginTestCase):
         self.network.wait()
         failure = self.failureResultOf(connecting, AuthenticationFailed)
         self.assertIn(f"did not authenticate '{localUser()}'", str(failure.value))
+
+    def test_usualKeys(self) -> None:
+        """
+        Who does not say what he logs in with, does so with the keys in the
+        usual files.
+        """
+        home = Path(self.mktemp())
+        (home / ".ssh").mkdir(parents=True)
+        USER_KEY.toFile(home / ".ssh" / "id_ed25519")
+        self.patch(os, "environ", {**os.environ, "HOME": str(home.absolute()), "SSH_AUTH_SOCK": ""})
+        connecting = conchlite.connect(self.network, HOST, "alice", knownHosts=self.knownHosts)
+        self.network.accept()
+        self.network.flush()
+        self.assertIsInstance(self.successResultOf(connecting), SSHClient)
+
+    def test_usualAgent(self) -> None:
+        """
+        And the agent is asked before.
+        """
+        self.patch(os, "environ", {**os.environ, "HOME": self.mktemp(), "SSH_AUTH_SOCK": "/agent"})
+        connecting = conchlite.connect(self.network, HOST, "alice", knownHosts=self.knownHosts)
+        ((path, factory, *_),) = self.network.unixClients
+        self.assertEqual("/agent", path)
+        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+        self.network.accept()
+        self.network.flush()
+        failure = self.failureResultOf(connecting, AuthenticationFailed)
+        self.assertIn("there is no agent", str(failure.value))
 
     def test_strict(self) -> None:
         """
