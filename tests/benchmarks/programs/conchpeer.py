@@ -16,18 +16,6 @@ from twisted.conch.ssh.userauth import SSHUserAuthClient
 from tests.benchmarks.programs import job, twistedclient
 
 
-class Transport(twistedclient.Transport, SSHClientTransport):
-    pass
-
-
-class UserAuth(twistedclient.UserAuth, SSHUserAuthClient):
-    pass
-
-
-class Connection(twistedclient.Connection, SSHConnection):
-    pass
-
-
 class Upload(twistedclient.Upload):
     """
     What is written beyond the window would be kept and copied with each
@@ -77,7 +65,9 @@ class Slow(twistedclient.Slow):
 
 def classes() -> twistedclient.Classes:
     channels = {twistedclient.Upload: Upload, twistedclient.Slow: Slow}
-    return twistedclient.Classes(Transport, UserAuth, Connection, SSHChannel, Key, NS, channels)
+    return twistedclient.Classes(
+        SSHClientTransport, SSHUserAuthClient, SSHConnection, SSHChannel, Key, NS, channels
+    )
 
 
 if __name__ == "__main__":

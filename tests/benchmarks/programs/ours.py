@@ -15,18 +15,6 @@ from conchlite.ssh.userauth import SSHUserAuthClient
 from tests.benchmarks.programs import job, twistedclient
 
 
-class Transport(twistedclient.Transport, SSHClientTransport):
-    pass
-
-
-class UserAuth(twistedclient.UserAuth, SSHUserAuthClient):
-    pass
-
-
-class Connection(twistedclient.Connection, SSHConnection):
-    pass
-
-
 class Source:
     """
     What writes the data of an upload, as a push producer.
@@ -61,7 +49,9 @@ class Upload(twistedclient.Upload):
 
 def classes() -> twistedclient.Classes:
     channels = {twistedclient.Upload: Upload}
-    return twistedclient.Classes(Transport, UserAuth, Connection, SSHChannel, Key, NS, channels)
+    return twistedclient.Classes(
+        SSHClientTransport, SSHUserAuthClient, SSHConnection, SSHChannel, Key, NS, channels
+    )
 
 
 if __name__ == "__main__":

@@ -287,13 +287,16 @@ class Endless(Standing):
             self.running.callback(None)
 
 
+def _mixed(mixin: type[Any], base: type[Any]) -> type[Any]:
+    return type(mixin.__name__, (mixin, base), {})
+
+
 @dataclass
 class Classes:
     """
-    The classes of conchlite, or those of Conch.
+    The classes of conchlite, or those of Conch, on which this module's are put.
 
-    @ivar channels: instead of the classes of this module, others that go on
-        top of them.
+    @ivar channels: instead of this module's classes of channels, others.
     """
 
     transport: type[Any]
@@ -303,6 +306,11 @@ class Classes:
     key: type[Any]
     NS: Callable[[bytes], bytes]
     channels: dict[type[Any], type[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.transport = _mixed(Transport, self.transport)
+        self.userAuth = _mixed(UserAuth, self.userAuth)
+        self.connection = _mixed(Connection, self.connection)
 
 
 class Program:
@@ -341,7 +349,7 @@ class Program:
         """
         if kind not in self._made:
             mixin = self.classes.channels.get(kind, kind)
-            self._made[kind] = type(kind.__name__, (mixin, self.classes.channel), {})
+            self._made[kind] = _mixed(mixin, self.classes.channel)
         channel = self._made[kind](self, command)
         # The channel says how it went.
         opening = connection.openChannel(channel)
