@@ -50,7 +50,8 @@ class SSHChannel:
         registered with C{streaming=False}.
     @cvar localMaxPacket: how many bytes of data the peer may send in a packet.
     @cvar closeGrace: after C{loseConnection}, how many seconds of silence the
-        peer has until CLOSE is sent all the same.
+        peer has until CLOSE is sent all the same; a program that has paused
+        the channel has as many to resume it.
     @cvar waitingLimit: when more bytes than this wait to be sent, the producer
         is paused.
     @ivar conn: the connection; from C{openChannel} on at the latest.
