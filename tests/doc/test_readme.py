@@ -76,12 +76,12 @@ class CommandTests(SynchronousTestCase):
 
 class ProgramTests(SynchronousTestCase):
     """
-    The Python blocks, in their order: a first program, one that is embedded,
-    a server.
+    The Python blocks, in their order: a first program, one with a protocol, one
+    that is embedded, a server.
     """
 
     def setUp(self) -> None:
-        self.first, self.embedded, self.server = blocks("python")
+        self.shortest, self.first, self.embedded, self.server = blocks("python")
         self.directory = Path(self.mktemp()).resolve()
         (self.directory / ".ssh").mkdir(parents=True)
 
@@ -105,6 +105,24 @@ class ProgramTests(SynchronousTestCase):
 
     def test_firstIsAListing(self) -> None:
         self.assertEqual((CLIENT / "short.py").read_text(), self.first)
+
+    def test_shortest(self) -> None:
+        """
+        With the user's own key and known hosts, the program runs a command;
+        the server has C{cat}.
+        """
+        server = self.serve()
+        known = f"[127.0.0.1]:{server.port} {self.hostKey.public().toString('openssh').decode()}\n"
+        self.write(".ssh/known_hosts", known)
+        text = substitute(
+            self.shortest,
+            {
+                '"server.example", "user", 22': f'"127.0.0.1", "user", {server.port}',
+                '"uptime", timeout': '"cat", "over\\n", timeout',
+            },
+        )
+        done = run(self.write("shortest.py", text))
+        self.assertEqual(("over\n", "", 0), (done.stdout, done.stderr, done.returncode))
 
     def test_firstAndServer(self) -> None:
         """
