@@ -138,10 +138,9 @@ class ClientTests(TestCase):
         A terminal, a break by the escape character, and the exit status.
         """
         ssh = SSH(self, reactor, serve(self).port)
-        path, *arguments = ssh.command("talk", EscapeChar="~")
-        arguments[arguments.index("-T")] = "-tt"
-        environment = {"HOME": str(ssh.directory), "TERM": "vt100"}
-        finished = await run(self, reactor, path, arguments, b"\n~B\nend 5\n", environment)
+        finished = await ssh.run(
+            "talk", b"\n~B\nend 5\n", RequestTTY="force", EscapeChar="~", environment={"TERM": "vt100"}
+        )
         lines = finished.output.decode().splitlines()
         self.assertEqual(5, finished.status)
         self.assertEqual(["terminal", "vt100"], lines[0].split()[:2])

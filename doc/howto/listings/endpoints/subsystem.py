@@ -45,7 +45,7 @@ async def main(reactor, host, port, user, identity, knownHosts):
     )
     try:
         hello = await connectProtocol(endpoint, Hello())
-        length, kind, version = await hello.answered
+        _, kind, version = await hello.answered
     except ConchError as e:
         sys.exit(f"{type(e).__name__}: {e}")
     if kind != VERSION:

@@ -35,6 +35,7 @@ async def greet(process):
         await process.stderr.write(b"Nobody, it seems.\n")
         return 1
     await process.write(b"Hello, " + name + b".\n")
+    return 0
 
 
 async def lock(process):
