@@ -358,16 +358,23 @@ class InputTests(ClientTestCase):
         self.exited(session)
         self.successResultOf(running)
 
+    def unread(self, command: str, source: object) -> Any:
+        """
+        Run a command that does not read its input.
+        """
+        self.server.answering.close()
+        running, session = self.run_(command, source)
+        session.pauseProducing()
+        self.server.answering.open()
+        self.network.flush()
+        return running, session
+
     def test_bounded(self) -> None:
         """
         A file is read as fast as the command reads, and not at once.
         """
-        self.server.answering.close()
         source = Zeros()
-        running, session = self.run_("cat", source)
-        session.pauseProducing()
-        self.server.answering.open()
-        self.network.flush()
+        running, session = self.unread("cat", source)
         self.assertGreater(source.given, 0)
         self.assertLess(source.given, source.size / 2)
         session.resumeProducing()
@@ -380,8 +387,7 @@ class InputTests(ClientTestCase):
         """
         A command that ends before it has read its input has not failed.
         """
-        running, session = self.run_("true", Zeros())
-        session.pauseProducing()
+        running, session = self.unread("true", Zeros())
         self.exited(session)
         session.abortConnection()
         self.network.flush()
@@ -393,15 +399,14 @@ class InputTests(ClientTestCase):
         OpenSSH's server says when the input is closed at its end.
         """
         source = Zeros()
-        running, session = self.run_("head", source)
-        session.pauseProducing()
-        self.network.flush()
+        running, session = self.unread("head", source)
         session.conn.sendRequest(session, b"eow@openssh.com", b"")
         self.network.flush()
         given = source.given
         session.resumeProducing()
         self.network.flush()
         self.assertEqual(given, source.given)
+        self.assertLess(given, source.size)
         self.exited(session)
         self.assertTrue(self.successResultOf(running).succeeded)
 
