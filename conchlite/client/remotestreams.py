@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from conchlite.error import ChannelClosed, InputEnded, LineTooLong, OutputTooLarge, UsageError
 from conchlite.ssh.common import Text, asBytes
-from conchlite.ssh.connection import _failQuietly
+from conchlite.ssh.connection import failQuietly
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -341,12 +341,12 @@ class RemoteInput:
         self._isPaused = False
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
-            _failQuietly(deferred, ChannelClosed(_GONE))
+            failQuietly(deferred, ChannelClosed(_GONE))
 
 
 def _gone() -> Deferred[None]:
     gone: Deferred[None] = Deferred()
-    _failQuietly(gone, ChannelClosed(_GONE))
+    failQuietly(gone, ChannelClosed(_GONE))
     return gone
 
 

@@ -236,7 +236,7 @@ class SSHConnection(Requests):
         channel._machine.call(channel.openFailed, error)
         opened = self._opening.pop(number, None)
         if opened is not None:
-            _failQuietly(opened, error)
+            failQuietly(opened, error)
 
     def ssh_CHANNEL_OPEN_CONFIRMATION(self, packet: bytes) -> None:
         """
@@ -254,7 +254,7 @@ class SSHConnection(Requests):
         opened = self._opening.pop(message.recipientChannel, None)
         failure = self._tellOpen(channel, message.specificData)
         if opened is not None:
-            _failQuietly(opened, failure) if failure is not None else opened.callback(channel)
+            failQuietly(opened, failure) if failure is not None else opened.callback(channel)
 
     def _tellOpen(self, channel: SSHChannel, specificData: bytes) -> ConchError | None:
         # What openChannel's Deferred fails with, if it does.
@@ -533,9 +533,12 @@ def _checkNew(channel: SSHChannel) -> None:
         raise UsageError(f"{channel} was opened before")
 
 
-def _failQuietly(deferred: Deferred[_T], error: ConchError) -> None:
-    # openFailed has said it: a Deferred that nobody looks at is not to end in
-    # the log as unhandled. Who looks at it later finds the failure there.
+def failQuietly(deferred: Deferred[_T], error: ConchError) -> None:
+    """
+    Fail a Deferred that nobody may look at, because there are other ways to
+    hear of it: it does not end in the log as unhandled. Who looks at it later
+    finds the failure there.
+    """
     failure = Failure(error)
     deferred.errback(failure)
     debugInfo = getattr(deferred, "_debugInfo", None)
