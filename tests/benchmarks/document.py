@@ -5,6 +5,7 @@ what was measured, and nothing in them is typed by hand.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +31,6 @@ NAMES = {
 #: Figures that are bytes, and stand in the place of the ratios.
 BYTES = ("each", "growth")
 
-#: Scenarios that have the memory they take shown.
-TRANSFERS = ("download", "upload", "slow")
-
 NOTHING = "\\-"
 
 
@@ -47,10 +45,18 @@ def write(results: Results, directory: Path) -> None:
     machine = {name: results.machine[name] for name in CLASS if name in results.machine}
     shown = replace(results, machine=machine)
     directory.mkdir(exist_ok=True)
-    (directory / "results.json").write_text(shown.toJSON())
+    (directory / "results.json").write_text(_compact(shown))
     (directory / "tables.inc").write_text(document(shown))
     for name, drawing in plot.drawings(shown).items():
         (directory / f"{name}.svg").write_bytes(drawing)
+
+
+def _compact(results: Results) -> str:
+    # What follows from the figures would be most of the file.
+    written = json.loads(results.toJSON())
+    for each in written["scenarios"]:
+        del each["summary"]
+    return json.dumps(written, separators=(",", ":")) + "\n"
 
 
 def document(results: Results) -> str:
@@ -138,13 +144,11 @@ class _Tables:
         rows = [
             [label(each), *(self._cell(each, name, self._path) for name in self._names)] for each in relayed
         ]
-        return _section("Over a delay", ["", *self._titles(self._names)], rows)
+        return _section("Over a delay", ["over a path", *self._titles(self._names)], rows)
 
     def memory(self) -> list[str]:
         found = [
-            each
-            for each in self._results.measured
-            if each.scenario.action in TRANSFERS and each.scenario.role == CLIENT
+            each for each in self._results.measured if each.scenario.share and each.scenario.role == CLIENT
         ]
         rows = [[label(each), *(self._cell(each, name, _peak) for name in self._names)] for each in found]
         return _section("Memory", ["most, in MiB", *self._titles(self._names)], rows)
