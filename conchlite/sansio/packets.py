@@ -181,6 +181,14 @@ class _Discarder:
         raise BadMAC("a packet is not authentic")
 
 
+# glibc gives what is free at the top of its heap back to the system when that
+# is more than twice the largest block that was ever freed; at first, 256 KiB.
+# The buffers of a burst come to more, so they would be faulted in again for
+# every burst, which costs more than sealing it. A block of this size, which is
+# never touched and freed at once, has it keep 2 MiB.
+_LARGE_BLOCK = 1 << 20
+
+
 class PacketWriter:
     """
     Payloads in, bytes out.
@@ -191,6 +199,8 @@ class PacketWriter:
     @ivar packets: how many packets the running cipher has sealed.
     @ivar randomBytes: where random bytes come from.
     """
+
+    _heapIsKept = False
 
     def __init__(self, sealer: Sealer, randomBytes: RandomBytes) -> None:
         self.sequence = 0
@@ -239,6 +249,9 @@ class PacketWriter:
             sealed = sealer.seal(sequence, self._frame(packets[0]))
             self.volume += len(sealed)
             return sealed
+        if not PacketWriter._heapIsKept:
+            PacketWriter._heapIsKept = True
+            bytes(_LARGE_BLOCK)
         frames = [self._frame(parts) for parts in packets]
         tagSize = sealer.tagSize
         burst = bytearray(sum(map(len, frames)) + tagSize * len(frames))

@@ -4,7 +4,10 @@ The binary packet protocol: RFC 4253 section 6.
 
 from __future__ import annotations
 
+import platform
 import struct
+import subprocess
+import sys
 import tracemalloc
 from typing import Any
 
@@ -273,6 +276,41 @@ class PacketTests(SynchronousTestCase):
             reader.feed(data[i : i + 1])
             reader.next()
         self.assertLess(joined, 3 * len(data))
+
+
+_BURSTS = """
+import resource
+from conchlite.algorithms.ciphers.plain import PlainSealer
+from conchlite.sansio.packets import PacketWriter
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+writer = PacketWriter(PlainSealer(), bytes)
+parts = [(b"head", bytes(32768))] * 4
+writer.seal(parts)
+before = faults()
+for _ in range(200):
+    burst = writer.seal(parts)
+    # As TCP does with what the system did not take all at once.
+    waiting = b"".join((burst, b"more"))[70000:]
+    del burst, waiting
+print(faults() - before)
+"""
+
+
+class HeapTests(SynchronousTestCase):
+    """
+    What bursts are built in is not given back to the system between them.
+    """
+
+    if platform.libc_ver()[0] != "glibc":
+        skip = "glibc's heap is what this is about"
+
+    def test_bursts(self) -> None:
+        faults = subprocess.check_output([sys.executable, "-c", _BURSTS], text=True)
+        # It is 32 pages for each burst otherwise, that is 6,400 at least.
+        self.assertLess(int(faults), 1000)
 
 
 class IdleTests(SynchronousTestCase):
