@@ -295,7 +295,7 @@ class Incoming:
         except Exception:  # noqa: BLE001  it ends this channel and not the connection
             self._machine.failed("dataReceived" if kind == DATA else "extReceived")
             return
-        if self.window.consumed(len(data)) and not self.paused:
+        if self.window.consumed(len(data)):
             self._adjust()
 
     def _adjust(self) -> None:

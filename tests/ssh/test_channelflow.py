@@ -189,6 +189,32 @@ class ReadingTests(ChannelTestCase):
             taken = len(server.received)
         self.assertEqual(b"".join(bytes((n,)) * 2049 for n in range(8)), server.received)
 
+    def test_windowFollowsThePieces(self) -> None:
+        """
+        Who pauses with each piece need not have taken the last one of a window
+        before the peer may send more.
+        """
+
+        class OneAtATime(Recorder):
+            localWindowSize = 10_000
+            localMaxPacket = 1000
+
+            def dataReceived(self, data: bytes) -> None:
+                self.pauseProducing()
+                super().dataReceived(data)
+
+        self.link.server.service.make = OneAtATime
+        client, server = openPair(self.link)
+        client.write(bytes(20_000))
+        self.link.pump()
+        for _ in range(5):
+            server.resumeProducing()
+            self.link.pump()
+        self.assertEqual(6000, len(server.received))
+        held = server._machine.incoming._held.size
+        self.assertGreater(held, 4000)
+        self.assertLessEqual(held + server.localWindowLeft, 10_000)
+
     def test_orderWhilePaused(self) -> None:
         self.server.pauseProducing()
         self.client.write(b"a")
