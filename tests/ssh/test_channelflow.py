@@ -196,8 +196,8 @@ class ReadingTests(ChannelTestCase):
         """
 
         class OneAtATime(Recorder):
-            localWindowSize = 10_000
-            localMaxPacket = 1000
+            localWindowSize = 40_000
+            localMaxPacket = 4000
 
             def dataReceived(self, data: bytes) -> None:
                 self.pauseProducing()
@@ -205,15 +205,15 @@ class ReadingTests(ChannelTestCase):
 
         self.link.server.service.make = OneAtATime
         client, server = openPair(self.link)
-        client.write(bytes(20_000))
+        client.write(bytes(80_000))
         self.link.pump()
         for _ in range(5):
             server.resumeProducing()
             self.link.pump()
-        self.assertEqual(6000, len(server.received))
+        self.assertEqual(24_000, len(server.received))
         held = server._machine.incoming._held.size
-        self.assertGreater(held, 4000)
-        self.assertLessEqual(held + server.localWindowLeft, 10_000)
+        self.assertGreater(held, 16_000)
+        self.assertLessEqual(held + server.localWindowLeft, 40_000)
 
     def test_orderWhilePaused(self) -> None:
         self.server.pauseProducing()
