@@ -172,7 +172,9 @@ class _Child:
             if self.signalling >= self.maxSignals:
                 raise BlockingIOError("too many signals at a time")
             arguments = [b"sh", b"-c", _KILL, name.encode("ascii"), b"%d" % self.pid]
-            spawn(self._spawner, _Kill(self), b"/bin/sh", arguments, {}, self._start)
+            # It is the user's process, and if he stops it, it shall not cost
+            # pipes.
+            spawn(self._spawner, _Kill(self), b"/bin/sh", arguments, {}, self._start).loseConnection()
             return
         try:
             os.killpg(self.pid, number)

@@ -12,7 +12,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.process import ProcessReader, ProcessWriter
+from twisted.internet.process import ProcessReader, ProcessWriter, reapProcessHandlers
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
@@ -493,6 +493,28 @@ class OtherUserTests(RealSessionCase):
         for _ in range(child.maxSignals):
             child.signalGroup("USR1")
         self.assertRaises(BlockingIOError, child.signalGroup, "USR1")
+        while child.signalling:
+            await self.wait()
+        await self.ask("signal", NS("TERM"))
+        await self.ended
+        await self.settled()
+
+    async def test_signalHeStops(self) -> None:
+        """
+        Such a process is his, and he can stop it: it has nothing of the
+        server's.
+        """
+        await self.start(f"trap : USR1; echo ready; {WAIT}")
+        await self.says(b"ready")
+        child = self.channel().client.transport
+        before = len(await self.descriptors())
+        others = set(reapProcessHandlers)
+        child.signalGroup("USR1")
+        (sender,) = set(reapProcessHandlers) - others
+        os.kill(sender, signal.SIGSTOP)
+        await self.wait()
+        self.assertEqual((len(await self.descriptors()), child.signalling), (before, 1))
+        os.kill(sender, signal.SIGCONT)
         while child.signalling:
             await self.wait()
         await self.ask("signal", NS("TERM"))
