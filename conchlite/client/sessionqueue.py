@@ -43,8 +43,9 @@ _ENOUGH = frozenset(
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
-#: How often a session is tried again that was refused while there was no other,
-#: but there had been some: together that takes about ten seconds.
+#: How often it is tried again when one was refused while there was no other, but
+#: there had been some: together that takes about ten seconds. Then all fail who
+#: wait.
 RETRIES = 10
 
 
@@ -57,10 +58,9 @@ class _Waiting:
     @ivar again: is told when it was not his turn after all.
     @ivar opened: what he waits for.
     @ivar session: what is being opened for him.
-    @ivar retries: how often it was tried while there was no other session.
     """
 
-    __slots__ = ("again", "make", "number", "opened", "retries", "session")
+    __slots__ = ("again", "make", "number", "opened", "session")
 
     def __init__(
         self, number: int, make: Callable[[], CommandSession], again: Callable[[], None] | None
@@ -69,7 +69,6 @@ class _Waiting:
         self.make = make
         self.again = again
         self.session: CommandSession | None = None
-        self.retries = 0
         self.opened: Deferred[CommandSession] = Deferred(self._cancelled)
 
     def _cancelled(self, opened: Deferred[CommandSession]) -> None:
@@ -105,6 +104,8 @@ class SessionQueue:
         self._most = 0
         self._pause = FIRST_PAUSE
         self._refusals = 0
+        # How often it was tried in vain while there was no session.
+        self._retries = 0
         self._timer: IDelayedCall | None = None
         self._begins = False
         self._stopped: ConchError | None = None
@@ -178,7 +179,7 @@ class SessionQueue:
     def _opened(self, session: CommandSession, waiting: _Waiting) -> None:
         self._opening.discard(session)
         self._open.add(session)
-        self._refusals = 0
+        self._refusals = self._retries = 0
         if self._limit is not None and self._held > self._most:
             # One more than ever: perhaps there may be still more.
             self._limit = max(self._limit, self._held)
@@ -218,9 +219,10 @@ class SessionQueue:
         held = self._held
         if not held and not self._opening and not self._foreign():
             # None of ours is left that could end.
-            if not self._most or waiting.retries >= RETRIES:
+            if not self._most or self._retries >= RETRIES:
+                self._despair(reason)
                 return False
-            waiting.retries += 1
+            self._retries += 1
         if held < self._most:
             # A place that should be free: it will be soon.
             self._pause = min(FIRST_PAUSE * 2**self._refusals, LONGEST_PAUSE)
@@ -233,6 +235,16 @@ class SessionQueue:
             if waiting.again is not None:
                 waiting.again()
         return True
+
+    def _despair(self, reason: ConchError) -> None:
+        # What one has waited for in vain, nobody else need wait for: there may
+        # be thousands. Who comes later has a chance again.
+        self._limit = None
+        self._retries = 0
+        row, self._row = self._row, []
+        for waiting in row:
+            if not waiting.opened.called:
+                waiting.opened.errback(reason)
 
     def _foreign(self) -> bool:
         """

@@ -154,6 +154,31 @@ class QueueTests(QueueTestCase):
         self.server.held -= 1
         self.unharmed()
 
+    def test_forEverForAll(self) -> None:
+        """
+        And not for ever for each, one after the other.
+        """
+        self.server.maximumSessions = 1
+        running = self.several(50)
+        self.server.held += 1
+        self.ends(self.alive()[0])
+        self.pause(30)
+        for deferred in running[1:]:
+            self.failureResultOf(deferred, ChannelOpenFailed)
+        self.server.held -= 1
+        self.unharmed()
+
+    def test_neverAny(self) -> None:
+        """
+        A server that has never opened one is not asked as often as there are
+        who want one.
+        """
+        self.server.maximumSessions = 0
+        running = self.several(50)
+        for deferred in running:
+            self.failureResultOf(deferred, ChannelOpenFailed)
+        self.assertEqual(10, self.server.refusals)
+
     def test_moreThanKnown(self) -> None:
         """
         What was learnt is not held to be true for ever.
