@@ -166,7 +166,7 @@ MAXIMUM_AGENT_IDENTITIES = 2048
 MAXIMUM_AGENT_CONSTRAINTS = 1024
 MAXIMUM_AGENT_BINDINGS = 16
 
-# The work of making a key of a passphrase: conchlite.algorithms.base.Effort.
+# The work of making a key of a passphrase: conchlite.algorithms.loading.Effort.
 
 #: The most rounds of bcrypt that a key file may ask for: up to ten seconds.
 MAXIMUM_BCRYPT_ROUNDS = 1024

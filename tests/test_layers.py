@@ -218,3 +218,45 @@ class ImportTests(SynchronousTestCase):
         self.assertEqual([], [name for name in loaded if name.startswith(unneeded)])
         self.assertNotIn("twisted.internet.reactor", loaded)
         self.assertNotIn("cryptography", loaded)
+
+    def test_clientLoadsWhatItNeeds(self) -> None:
+        """
+        A client that has its classes has nothing of the server's half, no
+        method of authentication, and nothing that says why a login failed: each
+        comes when it is first tried.
+        """
+        loaded = self.loaded(
+            "from conchlite.ssh import channel, connection, keys, transport; "
+            "from conchlite.ssh.userauth import SSHUserAuthClient"
+        )
+        self.assertIn("conchlite.ssh.userauthclient", loaded)
+        unneeded = (
+            "conchlite.algorithms.base",
+            "conchlite.algorithms.kex.",
+            "conchlite.algorithms.keyfiles",
+            "conchlite.checkers",
+            "conchlite.client",
+            "conchlite.interfaces",
+            "conchlite.ssh.authreport",
+            "conchlite.ssh.doorman",
+            "conchlite.ssh.factors",
+            "conchlite.ssh.session",
+            "conchlite.ssh.userauthserver",
+            "cryptography",
+            "twisted.cred",
+        )
+        self.assertEqual([], [name for name in loaded if name.startswith(unneeded)])
+        methods = [name for name in loaded if name.startswith("conchlite.ssh.authmethods.")]
+        self.assertEqual(["conchlite.ssh.authmethods.base"], methods)
+
+    def test_bothHalvesOfUserauth(self) -> None:
+        """
+        The names that Conch has in one module are there, each when it is asked
+        for, and no others.
+        """
+        from conchlite.ssh import userauth, userauthclient, userauthserver
+
+        self.assertIs(userauthclient.SSHUserAuthClient, userauth.SSHUserAuthClient)
+        self.assertIs(userauthserver.SSHUserAuthServer, userauth.SSHUserAuthServer)
+        with self.assertRaises(AttributeError):
+            userauth.SSHUserAuthNobody  # noqa: B018

@@ -11,19 +11,20 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from conchlite.algorithms.base import (
-    MAC,
-    Cipher,
-    Compression,
-    GroupExchange,
-    KeyExchangeMethod,
-    KeyFile,
-    KeyType,
-)
 from conchlite.error import UsageError, safe
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import (
+        MAC,
+        Cipher,
+        Compression,
+        GroupExchange,
+        KeyExchangeMethod,
+        KeyFile,
+        KeyType,
+    )
 
 # To add an algorithm: its file, a line in the table, and, where it is to be
 # offered without being asked for, its place in the preferences below.
@@ -160,8 +161,7 @@ STRICT_KEX_CLIENT = b"kex-strict-c-v00@openssh.com"
 STRICT_KEX_SERVER = b"kex-strict-s-v00@openssh.com"
 
 
-@dataclass(frozen=True)
-class AlgorithmSet:
+class AlgorithmSet(NamedTuple):
     """
     What one side offers, each family most preferred first.
 
@@ -182,7 +182,7 @@ class AlgorithmSet:
         """
         The same set with other members in the families that are named.
         """
-        return replace(self, **families)
+        return self._replace(**families)
 
     def requiringPostQuantum(self) -> AlgorithmSet:
         """
@@ -341,7 +341,7 @@ def cipher(name: bytes) -> Cipher:
     """
     @raise UsageError: there is no such cipher.
     """
-    return cast(Cipher, _find(_CIPHERS, "cipher", name))
+    return cast("Cipher", _find(_CIPHERS, "cipher", name))
 
 
 def ciphers() -> tuple[bytes, ...]:
@@ -355,7 +355,7 @@ def mac(name: bytes) -> MAC:
     """
     @raise UsageError: there is no such MAC.
     """
-    return cast(MAC, _find(_MACS, "MAC", name))
+    return cast("MAC", _find(_MACS, "MAC", name))
 
 
 def macs() -> tuple[bytes, ...]:
@@ -406,7 +406,7 @@ def compression(name: bytes) -> Compression | None:
     """
     if name == b"none":
         return None
-    return cast(Compression, _find(_COMPRESSIONS, "compression", name))
+    return cast("Compression", _find(_COMPRESSIONS, "compression", name))
 
 
 def compressions() -> tuple[bytes, ...]:
@@ -424,12 +424,12 @@ def keyType(name: bytes) -> KeyType:
     """
     if name in _CERTIFICATE_TYPES:
         return _certificateType(name)
-    return cast(KeyType, _find(_KEY_TYPES, "key type", name))
+    return cast("KeyType", _find(_KEY_TYPES, "key type", name))
 
 
 @functools.cache
 def _certificateType(name: bytes) -> KeyType:
-    return cast(KeyType, _load("publickeys.certificates:CertificateType")(keyType(plainName(name))))
+    return cast("KeyType", _load("publickeys.certificates:CertificateType")(keyType(plainName(name))))
 
 
 def keyTypes() -> tuple[bytes, ...]:
@@ -491,7 +491,7 @@ def keyFile(name: str) -> KeyFile:
         where = _KEY_FILES[name]
     except KeyError:
         raise UsageError(f"there is no key file format named {safe(name)}") from None
-    return cast(KeyFile, _load(where))
+    return cast("KeyFile", _load(where))
 
 
 def keyFiles() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from conchlite.error import InvalidEntry, safe
@@ -144,14 +144,13 @@ class _Found:
             self._permissions = self._permissions.restricted()
         elif flag is not None:
             changes: dict[str, bool] = {flag: not denied}
-            self._permissions = replace(self._permissions, **changes)  # type: ignore[arg-type]
+            self._permissions = self._permissions.replacing(**changes)
         else:
             raise InvalidEntry(f"the unknown option {safe(name)}")
 
     def options(self) -> KeyOptions:
         principals = self._once.get(b"principals")
-        permissions = replace(
-            self._permissions,
+        permissions = self._permissions.replacing(
             command=self._once.get(b"command"),
             permitOpen=self._listed(b"permitopen"),
             permitListen=self._listed(b"permitlisten"),

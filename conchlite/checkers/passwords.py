@@ -13,7 +13,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword
@@ -21,13 +21,15 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
-from conchlite.algorithms.base import RandomBytes
 from conchlite.error import UsageError, safe
 from conchlite.interfaces import IKeyboardInteractive
 from conchlite.ssh.authmethods.password import MAXIMUM_PASSWORD_SIZE
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.factors import loginOf
 from conchlite.ssh.threads import Run
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
 
 # scrypt's cost: 16 MiB and some 40 ms.
 _N, _R, _P = 2**14, 8, 1

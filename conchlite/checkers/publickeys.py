@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -227,7 +226,7 @@ class SSHPublicKeyChecker:
             reasons.append(f"{source or 'the key'} {why}")
             return None
         environment = options.environment if self.permitUserEnvironment else {}
-        return replace(options.permissions, environment=environment)
+        return options.permissions.replacing(environment=environment)
 
 
 def _entry(entry: Key | AuthorizedKey) -> AuthorizedKey:

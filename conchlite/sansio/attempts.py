@@ -4,9 +4,8 @@ What a client tried in order to log in, and what became of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from conchlite.error import safe
 
@@ -27,8 +26,7 @@ class Answer(Enum):
     DECLINED = "the server asked for more, which there was not"
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """
     One attempt to log in.
 

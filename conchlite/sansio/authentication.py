@@ -24,8 +24,7 @@ peer's (L{UnexpectedMessage}).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -325,8 +324,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
     def _amend(self, *, continued: bool | None = None, answer: Answer | None = None) -> None:
         if self.methodName != b"none" and self.attempts:
             last = self.attempts[-1]
-            self.attempts[-1] = replace(
-                last,
+            self.attempts[-1] = last._replace(
                 continued=last.continued if continued is None else continued,
                 answer=last.answer if answer is None else answer,
             )
@@ -382,13 +380,15 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         """
         self._exhausted.add(methodName)
 
-    def candidates(self, preferredOrder: Sequence[bytes], repeatable: Collection[bytes]) -> list[bytes]:
+    def candidates(
+        self, preferredOrder: Sequence[bytes], isRepeatable: Callable[[bytes], bool]
+    ) -> list[bytes]:
         """
         The methods to try next: those that the server accepts, in our order
         of preference, then the others in the server's. A method that was
         accepted as one step of several comes last, if it comes again at all.
 
-        @param repeatable: the methods that may be one step more than once.
+        @param isRepeatable: whether a method may be one step more than once.
         """
         order = {name: index for index, name in reversed(list(enumerate(preferredOrder)))}
         names = [
@@ -396,7 +396,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
             for name in dict.fromkeys(self.methods)
             if _METHOD_NAME.fullmatch(name)
             and name not in self._exhausted
-            and (name in repeatable or name not in self.authenticatedWith)
+            and (name not in self.authenticatedWith or isRepeatable(name))
         ]
         return sorted(names, key=lambda name: (name in self.authenticatedWith, order.get(name, len(order))))
 

@@ -8,10 +8,14 @@ USERAUTH_SUCCESS; after the login it begins with the keys, as the others do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import Compression, Deflater, Inflater
 from conchlite.sansio.negotiation import NegotiatedAlgorithms
 from conchlite.sansio.role import Role
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import Compression, Deflater, Inflater
 
 
 class PacketCompression:

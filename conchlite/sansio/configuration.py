@@ -5,15 +5,18 @@ What a transport layer is told once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 #: What judges a signature: it takes the algorithm, the host key, the signature
 #: and the data, and raises if the signature is not to be believed.
 VerifySignature = Callable[[bytes, bytes, bytes, bytes], None]
 
 
-@dataclass(frozen=True)
-class Configuration:
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+class Configuration(NamedTuple):
     """
     What a transport layer is told once.
 
@@ -31,7 +34,7 @@ class Configuration:
     version: bytes
     supportedVersions: tuple[bytes, ...]
     verifySignature: VerifySignature
-    hostKeys: Mapping[bytes, bytes] = field(default_factory=dict)
-    extensions: Mapping[bytes, bytes] = field(default_factory=dict)
+    hostKeys: Mapping[bytes, bytes] = _NOTHING
+    extensions: Mapping[bytes, bytes] = _NOTHING
     allowTerrapin: bool = False
-    groups: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    groups: Mapping[int, Sequence[tuple[int, int]]] = _NOTHING

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import MAC, Cipher, Opener, Sealer
 from conchlite.sansio.negotiation import NegotiatedAlgorithms
 from conchlite.sansio.role import Role
 from conchlite.wire.types import packString
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC, Cipher, Opener, Sealer
 
 
 def exchangeHash(

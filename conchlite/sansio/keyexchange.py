@@ -14,17 +14,18 @@ other numbers::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from conchlite.algorithms.base import GroupExchange, KeyExchangeMethod
 from conchlite.error import UnexpectedMessage
 from conchlite.sansio.keyderivation import exchangeHash
 from conchlite.sansio.role import Role
 from conchlite.wire import kex, numbers
 from conchlite.wire.codec import Message
 from conchlite.wire.types import packMPInt, packString
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import GroupExchange, KeyExchangeMethod
 
 
 class ExchangeState(Enum):
@@ -42,8 +43,7 @@ class ExchangeState(Enum):
     COMPLETE = "complete"
 
 
-@dataclass(frozen=True)
-class Transcript:
+class Transcript(NamedTuple):
     """
     What both sides have said before the method began.
 
@@ -102,7 +102,7 @@ class KeyExchange:
         if self.state is ExchangeState.AWAIT_REPLY:
             return [kex.KexInitial(self._makePublic())]
         if self.state is ExchangeState.AWAIT_GROUP:
-            group = cast(GroupExchange, self._method)
+            group = cast("GroupExchange", self._method)
             return [self._ask(kex.KexDHGexRequest(group.minimumBits, group.preferredBits, group.maximumBits))]
         return []
 
@@ -134,11 +134,11 @@ class KeyExchange:
         return request
 
     def _makePublic(self) -> bytes:
-        self._clientPublic, self._private = cast(KeyExchangeMethod, self._method).keypair()
+        self._clientPublic, self._private = cast("KeyExchangeMethod", self._method).keypair()
         return self._clientPublic
 
     def _setGroup(self, prime: int, generator: int) -> None:
-        self._method = cast(GroupExchange, self._method).method(prime, generator)
+        self._method = cast("GroupExchange", self._method).method(prime, generator)
         self._hashedBefore += (packMPInt(prime), packMPInt(generator))
 
     def _agree(self, clientPublic: bytes, serverPublic: bytes, sharedSecret: bytes) -> None:
@@ -162,7 +162,7 @@ class KeyExchange:
         return self._encapsulate(kex.KexDHGexInit.unpack(body).clientPublic)
 
     def _encapsulate(self, clientPublic: bytes) -> list[Message]:
-        method = cast(KeyExchangeMethod, self._method)
+        method = cast("KeyExchangeMethod", self._method)
         self._serverPublic, sharedSecret = method.encapsulate(clientPublic)
         self._agree(clientPublic, self._serverPublic, sharedSecret)
         self.state = ExchangeState.SIGNING
@@ -175,7 +175,7 @@ class KeyExchange:
         return self._decapsulate(kex.KexDHGexReply.unpack(body))
 
     def _decapsulate(self, reply: kex.KexReply | kex.KexDHGexReply) -> list[Message]:
-        method = cast(KeyExchangeMethod, self._method)
+        method = cast("KeyExchangeMethod", self._method)
         sharedSecret = method.decapsulate(self._private, reply.serverPublic)
         self._private = None
         self.hostKey = reply.hostKey
@@ -186,7 +186,7 @@ class KeyExchange:
 
     def _receiveGroupRequest(self, body: bytes) -> list[Message]:
         request = self._ask(kex.KexDHGexRequest.unpack(body))
-        prime, generator = cast(GroupExchange, self._method).choose(
+        prime, generator = cast("GroupExchange", self._method).choose(
             request.minimumBits, request.preferredBits, request.maximumBits
         )
         self._setGroup(prime, generator)

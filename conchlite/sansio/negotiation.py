@@ -5,7 +5,7 @@ Agreeing on algorithms: RFC 4253 section 7.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from conchlite.algorithms import catalogue
 from conchlite.algorithms.catalogue import AlgorithmSet
@@ -35,8 +35,7 @@ _LISTS = {
 }
 
 
-@dataclass(frozen=True)
-class NegotiatedAlgorithms:
+class NegotiatedAlgorithms(NamedTuple):
     """
     What a connection runs on.
 

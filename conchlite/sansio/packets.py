@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from conchlite.algorithms.base import Opener, RandomBytes, Sealer
 from conchlite.error import BadMAC, BadPacketLength
 from conchlite.limits import (
     MAXIMUM_PACKET_LENGTH_BEFORE_AUTHENTICATION,
@@ -26,6 +26,9 @@ from conchlite.limits import (
     MINIMUM_PADDING,
 )
 from conchlite.wire.types import Buffer
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import Opener, RandomBytes, Sealer
 
 _SEQUENCE_MASK = 0xFFFFFFFF
 _HEAD = struct.Struct(">LB")

@@ -6,8 +6,8 @@ exchanged, RFC 4253 section 7.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from conchlite.algorithms.base import RandomBytes
 from conchlite.algorithms.ciphers.plain import PlainSealer
 from conchlite.sansio.compression import PacketCompression
 from conchlite.sansio.packets import PacketWriter
@@ -16,6 +16,9 @@ from conchlite.sansio.role import Role
 from conchlite.wire import numbers
 from conchlite.wire.codec import Message
 from conchlite.wire.types import Buffer
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
 
 # What the objects take of a message that is held back, beside its bytes.
 _HELD_OVERHEAD = 128

@@ -13,9 +13,9 @@ What may come in and what may go out, and when, is in L{conchlite.sansio.phases}
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import Inflater, Opener, RandomBytes
 from conchlite.algorithms.blobs import plainBlob
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.algorithms.ciphers.plain import PlainOpener
@@ -54,6 +54,9 @@ from conchlite.sansio.role import Role
 from conchlite.sansio.sending import SendingHalf
 from conchlite.sansio.version import VersionReader
 from conchlite.wire import numbers, transport
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import Inflater, Opener, RandomBytes
 
 
 class TransportLayer(SendingHalf):

@@ -15,7 +15,6 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict, cast
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import RandomBytes
 from conchlite.algorithms.publickeys.certificates import (
     FLAGS,
     FOREVER,
@@ -40,6 +39,7 @@ from conchlite.wire.publickeys import CertificateFields, Principals
 from conchlite.wire.types import Reader
 
 if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
     from conchlite.ssh.keys import Key
 
 __all__ = [

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from conchlite.algorithms.base import RandomBytes
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.error import ConchError, UsageError
 from conchlite.limits import HANDSHAKES_PER_ADDRESS, STARTUPS
@@ -25,6 +24,7 @@ from conchlite.ssh.transport import SSHServerTransport
 from conchlite.ssh.userauth import SSHUserAuthServer
 
 if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
     from conchlite.ssh.keys import Key
 
 

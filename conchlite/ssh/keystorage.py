@@ -12,7 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import USUAL_EFFORT, Effort
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort
 from conchlite.error import (
     BadKeyError,
     EncryptedKeyError,

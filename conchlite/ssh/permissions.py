@@ -11,9 +11,9 @@ about it, and none can forget it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from conchlite.error import CommandsConflict
 from conchlite.wire.connection import TCPIPForward, TCPIPOpen
@@ -26,8 +26,7 @@ _OPENS_SOCKET = b"direct-streamlocal@openssh.com"
 _LISTENS_ON_SOCKET = b"streamlocal-forward@openssh.com"
 
 
-@dataclass(frozen=True)
-class Permissions:
+class Permissions(NamedTuple):
     """
     What a user may do. As it is made without arguments it takes nothing away.
 
@@ -56,7 +55,7 @@ class Permissions:
     userRC: bool = True
     permitOpen: frozenset[Address] | None = None
     permitListen: frozenset[Address] | None = None
-    environment: Mapping[bytes, bytes] = field(default_factory=dict)
+    environment: Mapping[bytes, bytes] = MappingProxyType({})
     touchRequired: bool = True
     verificationRequired: bool = False
 
@@ -84,13 +83,18 @@ class Permissions:
             verificationRequired=self.verificationRequired or other.verificationRequired,
         )
 
+    def replacing(self, **changes: Any) -> Permissions:
+        """
+        The same but for what is named.
+        """
+        return self._replace(**changes)
+
     def restricted(self) -> Permissions:
         """
         The same, without anything that C{restrict} in an C{authorized_keys}
         takes away.
         """
-        return dataclasses.replace(
-            self,
+        return self._replace(
             pty=False,
             portForwarding=False,
             agentForwarding=False,

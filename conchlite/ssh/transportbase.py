@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -21,7 +21,6 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from conchlite import __version__
-from conchlite.algorithms.base import RandomBytes
 from conchlite.error import (
     ConchError,
     ConnectionEnded,
@@ -53,6 +52,9 @@ from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportsending import Backpressure, TransportSending
 from conchlite.wire import numbers, transport
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
 
 _T = TypeVar("_T")
 

@@ -4,8 +4,7 @@ What can be asked of an SSH transport: who speaks, and under which algorithms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -34,8 +33,7 @@ _ENDED_WHEN = {
 _LINES_QUOTED = 3
 
 
-@dataclass(frozen=True)
-class Encryptions:
+class Encryptions(NamedTuple):
     """
     What runs in each direction, under Conch's names.
 

@@ -10,8 +10,8 @@ L{conchlite.ssh.authmethods}.
 
 from __future__ import annotations
 
-from conchlite.ssh.userauthclient import SSHUserAuthClient as SSHUserAuthClient
-from conchlite.ssh.userauthserver import SSHUserAuthServer as SSHUserAuthServer
+from typing import TYPE_CHECKING
+
 from conchlite.wire.numbers import MSG_USERAUTH_BANNER as MSG_USERAUTH_BANNER
 from conchlite.wire.numbers import MSG_USERAUTH_FAILURE as MSG_USERAUTH_FAILURE
 from conchlite.wire.numbers import MSG_USERAUTH_INFO_REQUEST as MSG_USERAUTH_INFO_REQUEST
@@ -20,3 +20,21 @@ from conchlite.wire.numbers import MSG_USERAUTH_PASSWD_CHANGEREQ as MSG_USERAUTH
 from conchlite.wire.numbers import MSG_USERAUTH_PK_OK as MSG_USERAUTH_PK_OK
 from conchlite.wire.numbers import MSG_USERAUTH_REQUEST as MSG_USERAUTH_REQUEST
 from conchlite.wire.numbers import MSG_USERAUTH_SUCCESS as MSG_USERAUTH_SUCCESS
+
+if TYPE_CHECKING:
+    from conchlite.ssh.userauthclient import SSHUserAuthClient as SSHUserAuthClient
+    from conchlite.ssh.userauthserver import SSHUserAuthServer as SSHUserAuthServer
+
+
+def __getattr__(name: str) -> object:
+    # A client that starts would spend a tenth of our part of it on the server's
+    # half, which it has no use for.
+    if name == "SSHUserAuthClient":
+        from conchlite.ssh.userauthclient import SSHUserAuthClient
+
+        return SSHUserAuthClient
+    if name == "SSHUserAuthServer":
+        from conchlite.ssh.userauthserver import SSHUserAuthServer
+
+        return SSHUserAuthServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,8 +26,6 @@ from conchlite.error import (
 from conchlite.sansio.authentication import ClientAuthentication, ClientInput, ClientState, attributeName
 from conchlite.ssh.authmethods import METHODS
 from conchlite.ssh.authmethods.base import ClientMethod, askProgram
-from conchlite.ssh.authmethods.publickey import sign
-from conchlite.ssh.authreport import AuthenticationReport
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.gssapi import KERBEROS, Library
 from conchlite.ssh.service import SSHService
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
     GivenPrivateKey: TypeAlias = Key | PrivateKey | bytes | str | None
 
 _UNDECIDED = (ClientState.CHOOSING, ClientState.WAITING, ClientState.ANSWERING)
-
-_REPEATABLE = frozenset(name for name, method in METHODS.items() if method.client.repeatable)
 
 
 class SSHUserAuthClient(SSHService):
@@ -196,6 +192,8 @@ class SSHUserAuthClient(SSHService):
         @return: a signature blob (the algorithm's name and the signature,
             each as a string) or a Deferred of one; L{None} if there is none.
         """
+        from conchlite.ssh.authmethods.publickey import sign
+
         return Deferred.fromCoroutine(sign(self, publicKey, signData))
 
     def keySource(self, publicKey: Key) -> str:
@@ -454,7 +452,7 @@ class SSHUserAuthClient(SSHService):
     async def _choose(self) -> None:
         record = self._record
         order = [asBytes(name) for name in self.preferredOrder]
-        candidates = record.candidates(order, _REPEATABLE)
+        candidates = record.candidates(order, _isRepeatable)
         for kind in candidates:
             obstacle = self._enough(kind, candidates)
             if obstacle:
@@ -504,6 +502,8 @@ class SSHUserAuthClient(SSHService):
             self.transport.closeReason = Failure(self._failed(error))
 
     def _failed(self, ended: ConchError | None = None, unproven: bool = False) -> AuthenticationFailed:
+        from conchlite.ssh.authreport import AuthenticationReport
+
         record = self._record
         report = AuthenticationReport(
             host=self._serverText(),
@@ -565,3 +565,7 @@ class SSHUserAuthClient(SSHService):
 
 def _nameList(names: bytes | None) -> tuple[bytes, ...]:
     return () if not names else tuple(names.split(b","))
+
+
+def _isRepeatable(kind: bytes) -> bool:
+    return kind in METHODS and METHODS[kind].client.repeatable

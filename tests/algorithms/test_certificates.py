@@ -82,7 +82,7 @@ class NamesTests(SynchronousTestCase):
             self.assertEqual(plain, catalogue.plainName(plain))
             self.assertTrue(catalogue.accepts([plain], certificate))
             self.assertFalse(catalogue.accepts([certificate], plain))
-            self.assertEqual((), catalogue.unknown("signatures", [plain, certificate]))
+            self.assertEqual((), catalogue.unknown("signatures", (plain, certificate)))
         for name in (b"", b"-cert-v01@openssh.com", b"ssh-tiny-cert-v01@openssh.com"):
             self.assertEqual(name, catalogue.plainName(name))
             self.assertRaises(UsageError, catalogue.keyType, name)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import Effort
 from conchlite.algorithms.keyfiles import armor, blobs, openssh, unarmor
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS
+from conchlite.algorithms.loading import Effort
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPrivateKey, packPublicKey
 from conchlite.error import (

@@ -12,8 +12,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conchlite.algorithms.base import USUAL_EFFORT
 from conchlite.algorithms.keyfiles import pem
+from conchlite.algorithms.loading import USUAL_EFFORT
 from conchlite.algorithms.publickeys.signatures import packPrivateKey
 from conchlite.error import (
     BadKeyError,

@@ -8,8 +8,8 @@ import hmac
 from base64 import b64encode
 from unittest import mock
 
-from conchlite.algorithms.base import Effort
 from conchlite.algorithms.keyfiles import putty
+from conchlite.algorithms.loading import Effort
 from conchlite.algorithms.publickeys.signatures import packPrivateKey
 from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError
 from conchlite.wire.types import packString

@@ -4,7 +4,6 @@ Tests for L{conchlite.checkers.publickeys}.
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey, SSHPrivateKey
@@ -312,14 +311,14 @@ class CertificateTests(Judged):
         nothing = Permissions().restricted()
         for options, extensions, permissions in (
             ({}, {}, nothing),
-            ({}, {b"permit-pty": b""}, replace(nothing, pty=True)),
-            ({}, {b"permit-port-forwarding": b""}, replace(nothing, portForwarding=True)),
-            ({}, {b"permit-agent-forwarding": b""}, replace(nothing, agentForwarding=True)),
-            ({}, {b"permit-X11-forwarding": b""}, replace(nothing, x11Forwarding=True)),
-            ({}, {b"permit-user-rc": b""}, replace(nothing, userRC=True)),
+            ({}, {b"permit-pty": b""}, nothing.replacing(pty=True)),
+            ({}, {b"permit-port-forwarding": b""}, nothing.replacing(portForwarding=True)),
+            ({}, {b"permit-agent-forwarding": b""}, nothing.replacing(agentForwarding=True)),
+            ({}, {b"permit-X11-forwarding": b""}, nothing.replacing(x11Forwarding=True)),
+            ({}, {b"permit-user-rc": b""}, nothing.replacing(userRC=True)),
             ({}, {b"unknown@example.org": b""}, nothing),
-            ({b"force-command": b"date"}, {}, replace(nothing, command=b"date")),
-            ({b"verify-required": b""}, {}, replace(nothing, verificationRequired=True)),
+            ({b"force-command": b"date"}, {}, nothing.replacing(command=b"date")),
+            ({b"verify-required": b""}, {}, nothing.replacing(verificationRequired=True)),
             ({b"source-address": b"192.0.2.0/24"}, {}, nothing),
         ):
             shown = certificateOf(ed25519(1), ed25519(9), criticalOptions=options, extensions=extensions)

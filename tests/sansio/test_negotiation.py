@@ -4,7 +4,6 @@ Agreeing on algorithms: RFC 4253 section 7.1.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -132,12 +131,12 @@ class NegotiateTests(SynchronousTestCase):
         """
         exposed, safe = b"chacha20-poly1305@openssh.com", b"aes128-gcm@openssh.com"
         agreed = negotiate(Role.CLIENT, clientOffer(ciphers=(exposed,)), serverOffer(), False)
-        one = replace(agreed, cipherClientToServer=safe)
-        other = replace(agreed, cipherServerToClient=safe)
+        one = agreed._replace(cipherClientToServer=safe)
+        other = agreed._replace(cipherServerToClient=safe)
         for each in (agreed, one, other):
             self.assertRaises(StrictKexRequired, checkStrictness, each)
-            checkStrictness(replace(each, strict=True))
-        checkStrictness(replace(one, cipherServerToClient=safe))
+            checkStrictness(each._replace(strict=True))
+        checkStrictness(one._replace(cipherServerToClient=safe))
 
     def test_terrapinCBC(self) -> None:
         """
@@ -149,10 +148,10 @@ class NegotiateTests(SynchronousTestCase):
             offers = [make(ciphers=(cipher,), macs=macs) for make in (clientOffer, serverOffer)]
             agreed = negotiate(Role.CLIENT, *offers, False)
             covered = {"macClientToServer": macs[1], "macServerToClient": macs[1]}
-            for each in (agreed, *(replace(agreed, **{name: covered[name]}) for name in covered)):
+            for each in (agreed, *(agreed._replace(**{name: covered[name]}) for name in covered)):
                 self.assertRaises(StrictKexRequired, checkStrictness, each)
-                checkStrictness(replace(each, strict=True))
-            checkStrictness(replace(agreed, **covered))
+                checkStrictness(each._replace(strict=True))
+            checkStrictness(agreed._replace(**covered))
 
     def test_terrapinInCBC(self) -> None:
         """
@@ -164,10 +163,10 @@ class NegotiateTests(SynchronousTestCase):
                 client = clientOffer(ciphers=(name,), macs=(macName,))
                 server = serverOffer(ciphers=(name, b"aes128-ctr"), macs=(macName,))
                 agreed = negotiate(Role.CLIENT, client, server, False)
-                one = replace(agreed, cipherClientToServer=b"aes128-ctr")
-                other = replace(agreed, cipherServerToClient=b"aes128-ctr")
+                one = agreed._replace(cipherClientToServer=b"aes128-ctr")
+                other = agreed._replace(cipherServerToClient=b"aes128-ctr")
                 for each in (agreed, one, other):
-                    checkStrictness(replace(each, strict=True))
+                    checkStrictness(each._replace(strict=True))
                     if b"-etm@" in macName:
                         error = self.assertRaises(StrictKexRequired, checkStrictness, each)
                         self.assertIn(f"{name.decode()} with {macName.decode()}", str(error))

@@ -20,8 +20,8 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from conchlite import error
-from conchlite.algorithms.base import Effort
 from conchlite.algorithms.keyfiles import openssh
+from conchlite.algorithms.loading import Effort
 from conchlite.files import writeWhole
 from conchlite.ssh import keys
 from conchlite.ssh.keys import Fingerprint, FingerprintFormats, Key, hostKeyFingerprint

@@ -4,7 +4,6 @@ What a user asks of a session on the server, and is told, as typed values.
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 
 from twisted.internet.protocol import Protocol
@@ -98,7 +97,7 @@ class RequestTests(SessionTestCase):
             self.link.lose()
 
     def permitX11(self) -> None:
-        self.link.server.permissions = dataclasses.replace(PLAIN, x11Forwarding=True)
+        self.link.server.permissions = PLAIN.replacing(x11Forwarding=True)
 
     def test_x11(self) -> None:
         """

@@ -7,12 +7,16 @@ from NEWKEYS to NEWKEYS.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from conchlite.algorithms.base import MAC, Opener, Sealer
 from conchlite.algorithms.ciphers.composition import composedOpener, composedSealer
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC, Opener, Sealer
 
 _BLOCK_SIZE = 16
 

@@ -9,11 +9,15 @@ packet, RFC 5647 section 7.1; the sequence number has no part in it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from conchlite.algorithms.base import MAC
 from conchlite.error import BadMAC
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC
 
 _FIXED_SIZE = 4
 _TAG_SIZE = 16

@@ -11,12 +11,12 @@ there is L{CBCOpener}, against the first nothing but not to use CBC.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from conchlite.algorithms.base import MAC, Opener, Sealer
 from conchlite.algorithms.ciphers.composition import (
     EncryptAndMACOpener,
     EncryptAndMACSealer,
@@ -25,6 +25,9 @@ from conchlite.algorithms.ciphers.composition import (
 )
 from conchlite.algorithms.macs.hmac import KeyedHMAC
 from conchlite.wire.types import packUInt32
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC, Opener, Sealer
 
 
 class CBCSealer(EncryptAndMACSealer):

@@ -10,13 +10,17 @@ all that is encrypted, packet_length included.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from conchlite.algorithms.base import MAC
 from conchlite.error import BadMAC
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC
 
 _TAG_SIZE = 16
 # The 16 bytes that cryptography calls the nonce are the block counter, 8

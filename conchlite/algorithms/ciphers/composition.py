@@ -14,13 +14,16 @@ authentic.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
-from conchlite.algorithms.base import MAC, Opener, Sealer
 from conchlite.algorithms.macs.hmac import KeyedHMAC
 from conchlite.error import UsageError
 from conchlite.wire.types import packUInt32
+
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import MAC, Opener, Sealer
 
 
 def composedSealer(context: CipherContext, blockSize: int, mac: MAC | None, macKey: bytes) -> Sealer:

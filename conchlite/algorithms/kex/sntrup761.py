@@ -21,9 +21,11 @@ import hmac
 import secrets
 import struct
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from conchlite.algorithms.base import RandomBytes
+if TYPE_CHECKING:
+    from conchlite.algorithms.base import RandomBytes
+
 
 P = 761
 Q = 4591

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import reading, refusePassphrase
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
     packPrivateKey,

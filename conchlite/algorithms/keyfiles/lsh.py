@@ -13,9 +13,9 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import reading, refusePassphrase
 from conchlite.algorithms.keyfiles.sexpressions import Expression, pack, parse
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.dsa import DSA
 from conchlite.algorithms.publickeys.rsa import RSA
 from conchlite.error import BadKeyError, DamagedKey, UsageError, safe

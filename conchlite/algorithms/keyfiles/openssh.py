@@ -13,7 +13,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import (
     armor,
     checkComment,
@@ -24,6 +23,7 @@ from conchlite.algorithms.keyfiles import (
     unarmor,
 )
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt, encrypt
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.signatures import (
     keyTypeOf,
     packPrivateKey,

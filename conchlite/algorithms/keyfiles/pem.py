@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import decodeBase64, reading, refusePassphrase
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.dsa import DSA
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPublicKey, readPublicKey
 from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError, safe

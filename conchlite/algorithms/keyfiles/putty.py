@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import checkKnown, decodeBase64, reading, refusePassphrase
 from conchlite.algorithms.keyfiles.ciphers import FILE_CIPHERS, decrypt
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.signatures import keyTypeOf, packPublicKey, readPrivateKey, readPublicKey
 from conchlite.error import BadKeyError, BadPassphrase, DamagedKey, EncryptedKeyError, UsageError, safe
 from conchlite.wire.types import Reader, packMPInt, packString

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from conchlite.algorithms.base import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.keyfiles import (
     checkComment,
     checkKnown,
@@ -17,6 +16,7 @@ from conchlite.algorithms.keyfiles import (
     reading,
     refusePassphrase,
 )
+from conchlite.algorithms.loading import USUAL_EFFORT, Effort, LoadedKey
 from conchlite.algorithms.publickeys.signatures import packPublicKey, readPublicKey
 from conchlite.error import DamagedKey, UsageError
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from conchlite.algorithms import catalogue
-from conchlite.algorithms.base import KeyType
 from conchlite.error import (
     BadKeyError,
     BadSignature,
@@ -25,6 +24,7 @@ from conchlite.wire.kex import SignatureBlob
 from conchlite.wire.types import Buffer, Reader, packString
 
 if TYPE_CHECKING:
+    from conchlite.algorithms.base import KeyType
     from conchlite.algorithms.publickeys import PrivateKey, PublicKey
     from conchlite.algorithms.publickeys.certificates import Certificate
     from conchlite.algorithms.publickeys.securitykeys import SecurityKeyType, SecurityPublicKey

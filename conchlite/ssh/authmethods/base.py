@@ -13,23 +13,24 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.cred.credentials import ICredentials
-from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import Interface
 
 from conchlite.error import ConchError, IgnoreAuthentication, PeerError, UnexpectedMessage, UsageError, safe
-from conchlite.sansio.authentication import ClientAuthentication, ClientState
+from conchlite.sansio.authentication import ClientState
 
 if TYPE_CHECKING:
+    from twisted.cred.credentials import ICredentials
+    from zope.interface import Interface
+
+    from conchlite.sansio.authentication import ClientAuthentication
     from conchlite.ssh.userauthclient import SSHUserAuthClient
     from conchlite.ssh.userauthserver import SSHUserAuthServer
 
 #: What a login comes to, as L{twisted.cred.portal.Portal.login} has it: an
 #: interface, the avatar that provides it, and what logs it out.
-LoginResult = tuple[type[Interface], Any, Callable[[], object]]
+LoginResult = tuple["type[Interface]", Any, Callable[[], object]]
 
 
 class ClientMethod:
@@ -169,6 +170,8 @@ class ServerMethod:
 
 
 def _refused(reason: Failure) -> Failure:
+    from twisted.cred.error import UnauthorizedLogin
+
     # That the credentials are malformed is the checker's verdict on them. The
     # message was fine, and the client may go on.
     if reason.check(PeerError):
