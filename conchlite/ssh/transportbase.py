@@ -48,6 +48,7 @@ from conchlite.sansio.transportlayer import TransportLayer
 from conchlite.ssh.acknowledging import acknowledger
 from conchlite.ssh.common import asBytes
 from conchlite.ssh.permissions import PLAIN, Permissions
+from conchlite.ssh.prompt import promptWriter
 from conchlite.ssh.service import SSHService
 from conchlite.ssh.timers import Timers
 from conchlite.ssh.transportsending import Backpressure, TransportSending
@@ -165,6 +166,7 @@ class SSHTransportBase(TransportSending, Protocol):
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
         self._acknowledge = acknowledger(tcp)
+        self._writePrompt = promptWriter(tcp)
         if hasattr(tcp, "registerProducer"):
             tcp.registerProducer(Backpressure(self), True)
         self.peerExtensions = {}
@@ -398,9 +400,7 @@ class SSHTransportBase(TransportSending, Protocol):
         self._closing = True
         self._timers.stop()
         tcp = self._tcp()
-        output = self._layer.takeOutput()
-        if output:
-            tcp.writeSequence(output)
+        self._writeOutput()
         if hasattr(tcp, "unregisterProducer"):
             tcp.unregisterProducer()
         if self._tcpPaused:

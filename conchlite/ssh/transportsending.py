@@ -4,12 +4,13 @@ The part of a transport that sends: RFC 4253 sections 6, 9 and 11.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from conchlite.error import PeerError, UnexpectedMessage
 from conchlite.limits import MAXIMUM_HELD_ANSWERS, MAXIMUM_UNREAD_ANSWERS
 from conchlite.sansio.phases import Outgoing
 from conchlite.ssh.offer import AlgorithmOffer
+from conchlite.ssh.prompt import PROMPT_BYTES
 from conchlite.ssh.transportmessages import TransportMessages
 from conchlite.wire import numbers, transport
 from conchlite.wire.types import Buffer
@@ -36,6 +37,7 @@ class TransportSending(AlgorithmOffer, TransportMessages):
     rekeyPackets: int
 
     _parsing = False
+    _writePrompt: Callable[[bytes], None] | None = None
     _tcpFull = False
     _unreadAnswers = 0
     _serviceWritable = True
@@ -54,7 +56,9 @@ class TransportSending(AlgorithmOffer, TransportMessages):
 
     def _writeOutput(self) -> None:
         output = self._layer.takeOutput()
-        if len(output) == 1:
+        if self._writePrompt is not None and output:
+            self._writePrompt(output[0] if len(output) == 1 else b"".join(output))
+        elif len(output) == 1:
             self._tcp().write(output[0])
         elif output:
             self._tcp().writeSequence(output)
@@ -111,8 +115,10 @@ class TransportSending(AlgorithmOffer, TransportMessages):
             self._layer.send(packets)
             self._renewWornKeys()
             # At once, even while packets are being handled: TCP says when it
-            # is full, and what comes in a larger piece costs it more.
-            self._writeOutput()
+            # is full, and what comes in a larger piece costs it more. Little
+            # goes with what else there is to say to what came.
+            if not self._parsing or self._tcpFull or self._layer.unwritten > PROMPT_BYTES:
+                self._writeOutput()
 
     def sendIgnore(self, message: bytes) -> None:
         """
