@@ -15,7 +15,6 @@ from conchlite.client.remotestreams import MAXIMUM_UNREAD, PAUSE_AT, RemoteInput
 from conchlite.error import ChannelClosed
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import TypeAlias
 
     from conchlite.client.commandsession import CommandSession
@@ -253,12 +252,7 @@ class RemoteProcess:
     async def __aenter__(self) -> RemoteProcess:
         return self
 
-    async def __aexit__(
-        self,
-        exceptionType: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         if not self._output.isEnded:
             self.close()
 

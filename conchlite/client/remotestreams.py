@@ -20,9 +20,10 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from conchlite.error import ChannelClosed, InputEnded, LineTooLong, OutputTooLarge, UsageError
+from conchlite.error import ChannelClosed, InputEnded, OutputTooLarge, UsageError
 from conchlite.ssh.common import Text, asBytes
 from conchlite.ssh.connection import failQuietly
+from conchlite.ssh.readbuffer import ReadBuffer
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -55,7 +56,6 @@ MAXIMUM_LINE = 1024 * 1024
 #: How many bytes are read of a file at a time.
 PIECE = 64 * 1024
 
-
 _GONE = "nobody reads the standard input any more"
 
 
@@ -75,29 +75,24 @@ class RemoteOutput:
         """
         self._name = name
         self._maximumUnread = maximumUnread
-        self._changed = changed
-        self._buffer = bytearray()
-        # Up to where there is no end of a line.
-        self._searched = 0
+        self._buffer = ReadBuffer(name, changed)
         self._overflowed = False
         self._ended = False
         self._failure: Failure | None = None
-        self._waiting: Deferred[bytes] | None = None
-        self._take: Callable[[], bytes | None] = self._everything
 
     @property
     def unread(self) -> int:
         """
         How many bytes are there to be read.
         """
-        return len(self._buffer)
+        return len(self._buffer.unread)
 
     @property
     def isAwaited(self) -> bool:
         """
         Whether somebody waits for more.
         """
-        return self._waiting is not None
+        return self._buffer.isAwaited
 
     @property
     def isEnded(self) -> bool:
@@ -117,7 +112,8 @@ class RemoteOutput:
         """
         if size < 0:
             return self._read(self._everything)
-        return self._read(lambda: self._cut(size) if self._buffer or not size else None)
+        buffer = self._buffer
+        return self._read(lambda: buffer.cut(size) if buffer.unread or not size else None)
 
     def readExactly(self, size: int) -> Deferred[bytes]:
         """
@@ -130,10 +126,10 @@ class RemoteOutput:
             return fail(UsageError(f"{size} bytes at once, and at most {self._maximumUnread} are kept"))
 
         def take() -> bytes | None:
-            if len(self._buffer) >= size:
-                return self._cut(size)
-            if self._ended and not self._overflowed and self._failure is None:
-                rest = self._cut(len(self._buffer))
+            if self.unread >= size:
+                return self._buffer.cut(size)
+            rest = self._everything()
+            if rest is not None:
                 raise InputEnded(f"{self._name} ended after {len(rest)} of {size} bytes", rest)
             return None
 
@@ -147,18 +143,7 @@ class RemoteOutput:
             lack; with nothing at the end. Fails with L{LineTooLong} if it is
             longer than C{MAXIMUM_LINE}, and as L{read}.
         """
-
-        def take() -> bytes | None:
-            found = self._buffer.find(b"\n", self._searched)
-            size = len(self._buffer) if found < 0 else found + 1
-            if size > MAXIMUM_LINE:
-                raise LineTooLong(f"a line of more than {MAXIMUM_LINE} bytes of {self._name}")
-            if found >= 0 or (self._buffer and self._isLast):
-                return self._cut(size)
-            self._searched = size
-            return None
-
-        return self._read(take)
+        return self._read(lambda: self._buffer.cutLine(MAXIMUM_LINE, self._isLast))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """
@@ -185,46 +170,15 @@ class RemoteOutput:
 
     def _everything(self) -> bytes | None:
         if self._ended and not self._overflowed and self._failure is None:
-            return self._cut(len(self._buffer))
+            return self._buffer.cut(self.unread)
         return None
 
-    def _cut(self, size: int) -> bytes:
-        taken = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
-        self._searched = max(self._searched - size, 0)
-        return taken
-
     def _read(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
-        if self._waiting is not None:
-            return fail(UsageError(f"somebody reads {self._name} already"))
-        waiting: Deferred[bytes] = Deferred(self._cancelled)
-        self._waiting = waiting
-        self._take = take
-        self._serve()
-        self._changed()
-        return waiting
+        def takeOrEnd() -> bytes | Failure | None:
+            taken = take()
+            return self._atEnd() if taken is None and self._isLast else taken
 
-    def _cancelled(self, waiting: Deferred[bytes]) -> None:
-        self._waiting = None
-        self._changed()
-
-    def _serve(self) -> None:
-        """
-        Give to whoever waits what he waits for, if it is there.
-        """
-        waiting = self._waiting
-        if waiting is None:
-            return
-        result: bytes | Failure | None
-        try:
-            result = self._take()
-            if result is None and self._isLast:
-                result = self._atEnd()
-        except (InputEnded, LineTooLong):
-            result = Failure()
-        if result is not None:
-            self._waiting = None
-            waiting.callback(result)
+        return self._buffer.read(takeOrEnd)
 
     def _atEnd(self) -> bytes | Failure:
         if self._overflowed:
@@ -240,12 +194,13 @@ class RemoteOutput:
         """
         if self._overflowed:
             return
-        self._buffer += data
-        self._serve()
-        if len(self._buffer) > self._maximumUnread:
-            del self._buffer[self._maximumUnread :]
+        buffer = self._buffer
+        buffer.unread += data
+        buffer.serve()
+        if len(buffer.unread) > self._maximumUnread:
+            del buffer.unread[self._maximumUnread :]
             self._overflowed = True
-            self._serve()
+            buffer.serve()
 
     def end(self, failure: Failure | None = None) -> None:
         """
@@ -256,7 +211,7 @@ class RemoteOutput:
         if not self._ended:
             self._ended = True
             self._failure = failure
-            self._serve()
+            self._buffer.serve()
 
     def takeAll(self) -> bytes:
         """
@@ -264,9 +219,9 @@ class RemoteOutput:
 
         @raise UsageError: somebody reads it.
         """
-        if self._waiting is not None or self._overflowed:
+        if self.isAwaited or self._overflowed:
             raise UsageError(f"{self._name} is read already")
-        return self._cut(len(self._buffer))
+        return self._buffer.cut(self.unread)
 
 
 @implementer(IPushProducer)

@@ -31,7 +31,6 @@ from conchlite.ssh.common import Text, asBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from conchlite.algorithms.catalogue import AlgorithmSet
     from conchlite.client.commandresult import CommandResult
@@ -297,12 +296,7 @@ class SSHClient:
     async def __aenter__(self) -> SSHClient:
         return self
 
-    async def __aexit__(
-        self,
-        exceptionType: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
     def _closed(self) -> ClientClosed | None:

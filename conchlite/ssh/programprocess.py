@@ -5,18 +5,22 @@ rest of what a process has.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
 
-from conchlite.error import ChannelClosed, ConchError, InputEnded, LineTooLong, UsageError
+from conchlite.error import ChannelClosed, InputEnded
+from conchlite.ssh.readbuffer import ReadBuffer
 from conchlite.ssh.variables import AcceptsVariables
 
 if TYPE_CHECKING:
     from conchlite.interfaces import IConchUser, SignalName, Terminal, TerminalSize
     from conchlite.ssh.agentclient import SSHAgentClient
+    from conchlite.ssh.readbuffer import Take
     from conchlite.ssh.sessionprocess import SSHSessionProcessProtocol
 
 
@@ -38,11 +42,10 @@ class ProgramInput:
 
     def __init__(self, end: SSHSessionProcessProtocol) -> None:
         self._end = end
-        self._buffer = bytearray()
+        self._buffer = ReadBuffer("the input", self._balance)
         self._inputEnded = False
         self._lost = False
         self._isPaused = False
-        self._waiting: tuple[Deferred[bytes], Callable[[], bytes | None]] | None = None
 
     def read(self, size: int = 32768) -> Deferred[bytes]:
         """
@@ -52,7 +55,8 @@ class ProgramInput:
         @return: fires with at least one byte, or with none at the end of the
             input.
         """
-        return self._take(lambda: self._cut(size) if self._buffer or self._inputEnded else None)
+        buffer = self._buffer
+        return self._read(lambda: buffer.cut(size) if buffer.unread or self._inputEnded else None)
 
     def readExactly(self, size: int) -> Deferred[bytes]:
         """
@@ -63,13 +67,14 @@ class ProgramInput:
         """
 
         def take() -> bytes | None:
-            if len(self._buffer) >= size:
-                return self._cut(size)
+            came = len(self._buffer.unread)
+            if came >= size:
+                return self._buffer.cut(size)
             if self._inputEnded:
-                raise InputEnded(f"{len(self._buffer)} bytes of {size} came")
+                raise InputEnded(f"{came} bytes of {size} came")
             return None
 
-        return self._take(take)
+        return self._read(take)
 
     def readLine(self) -> Deferred[bytes]:
         """
@@ -83,12 +88,10 @@ class ProgramInput:
         """
 
         def take() -> bytes | None:
-            size = self._buffer.find(b"\n", 0, self.maxLine) + 1
-            if not size and len(self._buffer) >= self.maxLine:
-                raise LineTooLong(f"no end of a line within {self.maxLine} bytes")
-            return self._cut(size or len(self._buffer)) if size or self._inputEnded else None
+            line = self._buffer.cutLine(self.maxLine, self._inputEnded)
+            return b"" if line is None and self._inputEnded else line
 
-        return self._take(take)
+        return self._read(take)
 
     def __aiter__(self) -> ProgramInput:
         return self
@@ -99,48 +102,19 @@ class ProgramInput:
             raise StopAsyncIteration
         return line
 
-    def _cut(self, size: int) -> bytes:
-        taken = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
-        return taken
-
-    def _take(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
+    def _read(self, take: Take) -> Deferred[bytes]:
         if self._lost:
             return fail(ChannelClosed("the user is gone"))
-        if self._waiting is not None:
-            return fail(UsageError("the input is being read already"))
-        deferred: Deferred[bytes] = Deferred(self._cancelled)
-        self._waiting = (deferred, take)
-        self._serve()
-        self._balance()
-        return deferred
-
-    def _cancelled(self, deferred: Deferred[bytes]) -> None:
-        self._waiting = None
-        self._balance()
+        return self._buffer.read(take)
 
     def _balance(self) -> None:
-        enough = self._waiting is None and len(self._buffer) >= self.maxAhead
+        enough = not self._buffer.isAwaited and len(self._buffer.unread) >= self.maxAhead
         if enough and not self._isPaused:
             self._isPaused = True
             self._end.pauseProducing()
         elif self._isPaused and not enough:
             self._isPaused = False
             self._end.resumeProducing()
-
-    def _serve(self) -> None:
-        if self._waiting is None:
-            return
-        deferred, take = self._waiting
-        try:
-            taken = take()
-        except ConchError:
-            self._waiting = None
-            deferred.errback()
-            return
-        if taken is not None:
-            self._waiting = None
-            deferred.callback(taken)
 
     # What the session calls.
 
@@ -150,8 +124,8 @@ class ProgramInput:
         """
         if self._lost:
             return
-        self._buffer += data
-        self._serve()
+        self._buffer.unread += data
+        self._buffer.serve()
         self._balance()
 
     def ended(self) -> None:
@@ -159,18 +133,15 @@ class ProgramInput:
         The user will send no more.
         """
         self._inputEnded = True
-        self._serve()
+        self._buffer.serve()
 
     def lose(self) -> None:
         """
         Nobody reads any more, or nobody has sent what is there.
         """
         self._lost = True
-        self._buffer.clear()
-        if self._waiting is not None:
-            deferred, _ = self._waiting
-            self._waiting = None
-            deferred.errback(ChannelClosed("the user is gone"))
+        self._buffer.cut(len(self._buffer.unread))
+        self._buffer.answer(Failure(ChannelClosed("the user is gone")))
         self._balance()
 
 
@@ -182,7 +153,7 @@ class OutputRoom:
     def __init__(self) -> None:
         self._isFull = False
         self._lost = False
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: deque[Deferred[None]] = deque()
 
     def whenFree(self) -> Deferred[None]:
         """
@@ -208,7 +179,7 @@ class OutputRoom:
         """
         self._isFull = False
         while self._waiting and not self._isFull:
-            self._waiting.pop(0).callback(None)
+            self._waiting.popleft().callback(None)
 
     def lose(self) -> None:
         """

@@ -400,7 +400,7 @@ class InputTests(CoroutineTestCase):
             await process.readLine()
 
         self.run_(program)
-        self.send(b"x" * ProgramInput.maxLine)
+        self.send(b"x" * (ProgramInput.maxLine + 1))
         self.assertEqual(1, self.client.exitStatus)
 
     def test_oneAtATime(self) -> None:
@@ -452,7 +452,7 @@ class FlowTests(CoroutineTestCase):
 
         self.run_(program)
         self.send(bytes(3 * WINDOW))
-        held = self.server._machine.incoming._held.size + len(self.process.stdin._buffer)
+        held = self.server._machine.incoming._held.size + len(self.process.stdin._buffer.unread)
         self.assertLessEqual(held, WINDOW + ProgramInput.maxAhead)
         self.assertLess(0, self.client._machine.outgoing.window.size)
         taken = 0
@@ -460,7 +460,7 @@ class FlowTests(CoroutineTestCase):
             reading = self.process.read()
             self.link.pump()
             taken += len(self.successResultOf(reading))
-            self.assertLess(len(self.process.stdin._buffer), ProgramInput.maxAhead + 32768)
+            self.assertLess(len(self.process.stdin._buffer.unread), ProgramInput.maxAhead + 32768)
 
     def test_unreadByTheUser(self) -> None:
         written = []
