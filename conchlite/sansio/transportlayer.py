@@ -30,6 +30,7 @@ from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
+from conchlite.sansio.kexinits import KexInitPayload, agreed, kept, offered, read
 from conchlite.sansio.keyderivation import KeyDerivation, makeCiphers
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
 from conchlite.sansio.negotiation import (
@@ -37,8 +38,6 @@ from conchlite.sansio.negotiation import (
     checkStrictness,
     guessedWrong,
     isStrict,
-    negotiate,
-    offer,
 )
 from conchlite.sansio.packets import PacketReader
 from conchlite.sansio.phases import (
@@ -68,8 +67,6 @@ class TransportLayer(SendingHalf):
     @ivar sessionID: the exchange hash of the first exchange, or empty.
     @ivar hostKey: the blob of the server's host key in it; C{hostKeySignature}: what a client saw it sign.
     @ivar negotiated: what the running keys were negotiated to be, or L{None}.
-    @ivar ourKexInit: the payload of our last KEXINIT.
-    @ivar peerKexInit: the payload of the peer's last KEXINIT.
     """
 
     # Beyond 30 attributes of its own, Python gives an object a table of their
@@ -79,7 +76,9 @@ class TransportLayer(SendingHalf):
     def __init__(self, role: Role, configuration: Configuration, randomBytes: RandomBytes) -> None:
         super().__init__(role, randomBytes)
         self._configuration = configuration
-        self._versionReader = VersionReader(configuration.supportedVersions, role is Role.CLIENT)
+        self._versionReader: VersionReader | None = VersionReader(
+            configuration.supportedVersions, role is Role.CLIENT
+        )
         self._reader = PacketReader(PlainOpener())
         self._wear = KeyWear()
         self._noise = 0
@@ -95,8 +94,7 @@ class TransportLayer(SendingHalf):
         self.peerVersion = b""
         self.sessionID = self.hostKey = self.hostKeySignature = b""
         self.negotiated: NegotiatedAlgorithms | None = None
-        self.ourKexInit = b""
-        self.peerKexInit = b""
+        self._ourKexInit = self._peerKexInit = KexInitPayload()
         self._setPhase(Phase.VERSION)
 
     # What comes in.
@@ -107,17 +105,19 @@ class TransportLayer(SendingHalf):
 
         @raise BadVersion: it did not begin with a version that will do.
         """
-        if self.phase is not Phase.VERSION:
+        reader = self._versionReader
+        if reader is None:
             self._reader.feed(data)
             return []
-        found = self._versionReader.feed(data)
+        found = reader.feed(data)
         if found is None:
             return []
         self.peerVersion, rest = found
+        self._versionReader = None
         self._setPhase(Phase.FIRST_KEXINIT)
         if rest:
             self._reader.feed(rest)
-        return [events.VersionReceived(self.peerVersion, tuple(self.otherLines))]
+        return [events.VersionReceived(self.peerVersion, tuple(reader.otherLines))]
 
     @property
     def paused(self) -> bool:
@@ -129,9 +129,9 @@ class TransportLayer(SendingHalf):
     @property
     def otherLines(self) -> Sequence[bytes]:
         """
-        What the peer said before its identification line, or instead of it.
+        What the peer has said so far instead of its identification line.
         """
-        return self._versionReader.otherLines
+        return () if self._versionReader is None else self._versionReader.otherLines
 
     @property
     def waiting(self) -> int:
@@ -145,7 +145,7 @@ class TransportLayer(SendingHalf):
         """
         The bytes that came and were not read yet.
         """
-        return self._versionReader.unread if self.phase is Phase.VERSION else self._reader.unread
+        return (self._versionReader or self._reader).unread
 
     @property
     def bytesReceived(self) -> int:
@@ -322,9 +322,27 @@ class TransportLayer(SendingHalf):
             raise UsageError("keys are being exchanged already")
         self._kexInitSent = True
         self.outgoing = Outgoing.HELD
-        message = offer(self.role, algorithms, self._writer.randomBytes(16), first=not self.sessionID)
-        self.ourKexInit = message.packPayload()
-        self.send(((self.ourKexInit,),))
+        cookie = self._writer.randomBytes(16)
+        self._ourKexInit = offered(self.role, algorithms, cookie, first=not self.sessionID)
+        self.send((self._ourKexInit,))
+
+    @property
+    def ourKexInit(self) -> bytes:
+        """
+        The payload of our last KEXINIT.
+        """
+        return self._ourKexInit.whole
+
+    @ourKexInit.setter
+    def ourKexInit(self, payload: bytes) -> None:
+        self._ourKexInit = kept(payload)
+
+    @property
+    def peerKexInit(self) -> bytes:
+        """
+        The payload of the peer's last KEXINIT.
+        """
+        return self._peerKexInit.whole
 
     @property
     def kexInitSent(self) -> bool:
@@ -337,16 +355,18 @@ class TransportLayer(SendingHalf):
         first = self.phase is Phase.FIRST_KEXINIT
         if not self._kexInitSent:
             raise UsageError("our own KEXINIT has to be sent before the peer's is handled")
-        theirs = transport.KexInit.unpack(body)
-        self.peerKexInit = bytes((numbers.MSG_KEXINIT,)) + body
-        ours = transport.KexInit.unpackPayload(self.ourKexInit)
-        client, server = (ours, theirs) if self.role is Role.CLIENT else (theirs, ours)
+        self._peerKexInit = kept(bytes((numbers.MSG_KEXINIT,)) + body)
+        lists = (self._ourKexInit.lists, self._peerKexInit.lists)
+        if self.role is Role.SERVER:
+            lists = lists[::-1]
+        client, server = map(read, lists)
+        theirs = server if self.role is Role.CLIENT else client
         if first:
             self._strict = isStrict(client, server)
             if self._strict and self._reader.sequence != 1:
                 raise StrictKexViolation("KEXINIT was not the peer's first message")
             self._wantsExtensions = catalogue.EXT_INFO_CLIENT in theirs.kexAlgorithms
-        self._pending = negotiated = negotiate(self.role, client, server, self._strict)
+        self._pending = negotiated = agreed(self.role, *lists, self._strict)
         if self.role is Role.CLIENT:
             self._checkStrictness(negotiated)
         self._beginExchange(negotiated)
