@@ -246,7 +246,7 @@ class ReceiveWindow:
     @ivar maximumPacketSize: how many bytes of data it may send in a packet.
     """
 
-    __slots__ = ("_consumed", "_mark", "_step", "left", "maximumPacketSize", "size")
+    __slots__ = ("_consumed", "_extent", "_mark", "_step", "left", "maximumPacketSize", "size")
 
     def __init__(self, size: int, maximumPacketSize: int) -> None:
         if not (0 < size <= MAXIMUM_WINDOW_SIZE and 0 < maximumPacketSize <= MAXIMUM_WINDOW_SIZE):
@@ -255,6 +255,10 @@ class ReceiveWindow:
         self._resize(size)
         self.left = size
         self._consumed = 0
+        # What the peer can make us hold: what it may send, what has come, and
+        # what was taken and not given back yet. Where the window has shrunk,
+        # this is more than its size for a while.
+        self._extent = size
         # When less than this is left, a subclass wants to know of it.
         self._mark = 0
 
@@ -317,8 +321,11 @@ class ReceiveWindow:
 
         @raise UsageError: beyond what a window can be.
         """
-        if size < 0 or self.left + self._consumed + size > MAXIMUM_WINDOW_SIZE:
-            raise UsageError(f"a window of {self.left} bytes was to grow by {size}")
+        if size < 0 or self._extent + size > MAXIMUM_WINDOW_SIZE:
+            # It may not be as much today, but when what came is taken.
+            raise UsageError(f"a window of {self._extent} bytes was to grow by {size}")
+        self._resize(self.size + size)
+        self._extent += size
         self.left += size
 
     def end(self) -> None:

@@ -174,16 +174,12 @@ class PathWindow(ReceiveWindow):
     connection.
     """
 
-    __slots__ = ("_copied", "_extent", "_grows", "_startedAt", "_usedUpAt", "_waited", "_windows")
+    __slots__ = ("_copied", "_grows", "_startedAt", "_usedUpAt", "_waited", "_windows")
 
     def __init__(self, size: int, maximumPacketSize: int, windows: ReceiveWindows, grows: bool) -> None:
         super().__init__(size, maximumPacketSize)
         self._windows = windows
         self._grows = grows
-        # What the peer can make us hold: what it may send, what has come, and
-        # what was taken and not given back yet. Where the window has shrunk,
-        # this is more than its size for a while.
-        self._extent = size
         # When the running measurement began, and what was taken since; when
         # the peer had used up what it had before, and whether it waited then.
         self._startedAt: float | None = None
@@ -249,8 +245,6 @@ class PathWindow(ReceiveWindow):
 
     def grow(self, size: int) -> None:
         super().grow(size)
-        self._resize(self.size + size)
-        self._extent += size
         self._windows.taken += size
         if self._mark:
             self._mark += size

@@ -21,6 +21,7 @@ from conchlite.sansio.flowcontrol import (
     ReceiveWindow,
     SendWindow,
 )
+from conchlite.sansio.windows import ReceiveWindows
 from conchlite.wire.connection import ChannelData, ChannelEOF, ChannelExtendedData
 from conchlite.wire.types import Buffer
 
@@ -315,6 +316,20 @@ class ReceiveWindowTests(SynchronousTestCase):
         window.grow(10)
         self.assertRaises(UsageError, window.grow, 1)
         self.assertRaises(UsageError, window.grow, -1)
+
+    def test_growUnread(self) -> None:
+        """
+        What came counts until it is given back: the peer might otherwise be
+        told of more than a window can be, once the program has taken it.
+        """
+        for window in (
+            ReceiveWindow(1000, 1000),
+            ReceiveWindows(MAXIMUM_WINDOW_SIZE, lambda: 0.0).window(1000, 1000),
+        ):
+            window.arrived(1000)
+            self.assertRaises(UsageError, window.grow, MAXIMUM_WINDOW_SIZE - 999)
+            window.grow(MAXIMUM_WINDOW_SIZE - 1000)
+            self.assertEqual(MAXIMUM_WINDOW_SIZE - 1000, window.left)
 
     def test_impossible(self) -> None:
         for size, maximumPacketSize in [(0, 1), (1, 0), (2**32, 1), (1, 2**32), (-1, 1)]:
