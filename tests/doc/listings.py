@@ -83,6 +83,28 @@ def copied(directory: str | Path) -> Path:
     return Path(shutil.copytree(CLIENT, directory, ignore=shutil.ignore_patterns("__pycache__", "host_key")))
 
 
+def serve(test: SynchronousTestCase, directory: Path, literals: Mapping[str, str] | None = None) -> list[str]:
+    """
+    Run the server of the client's chapter, and let a user log in by a key of
+    his own.
+
+    @param directory: where the listings were copied to.
+    @param literals: what else to substitute in the server.
+    @return: the arguments of programs that log in: host, port, user, and the
+        paths of his key and of his known hosts.
+    """
+    key = Key.generate("ed25519")
+    identity = directory / "identity"
+    key.toFile(identity)
+    path = directory / "server.py"
+    path.write_text(substitute(serverWithKey(path.read_text(), key), {"5022": "0", **(literals or {})}))
+    server = Server(path)
+    test.addCleanup(server.stop)
+    knownHosts = directory / "known_hosts"
+    knownHosts.write_text(server.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
+    return ["127.0.0.1", str(server.port), "user", str(identity), str(knownHosts)]
+
+
 def command(path: Path, *arguments: str) -> list[str]:
     """
     The command line that runs a program.
@@ -103,16 +125,18 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(path: Path, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
     """
     Run a program to its end, in the directory that it is in, which is its
     home as well.
+
+    @param said: its standard input.
     """
     return subprocess.run(
         command(path, *arguments),
         cwd=path.parent,
         env=environment(path.parent),
-        stdin=subprocess.DEVNULL,
+        input=said,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -6,22 +6,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.ssh.keys import Key
-from tests.doc.listings import (
-    DOC,
-    PATIENCE,
-    Server,
-    assertUsage,
-    command,
-    copied,
-    environment,
-    serverWithKey,
-    substitute,
-)
+from tests.doc.listings import DOC, assertUsage, copied, run, serve
 
 COMMANDS = DOC / "howto" / "listings" / "commands"
 NAMES = ("run.py", "callbacks.py", "many.py", "talk.py")
@@ -36,30 +25,10 @@ class CommandListingsTests(SynchronousTestCase):
         self.directory = copied(self.mktemp()).resolve()
         for path in COMMANDS.glob("*.py"):
             shutil.copy(path, self.directory)
-        key = Key.generate("ed25519")
-        identity = self.directory / "identity"
-        key.toFile(identity)
-        server = self.directory / "server.py"
-        server.write_text(substitute(serverWithKey(server.read_text(), key), {"5022": "0"}))
-        serving = Server(server)
-        self.addCleanup(serving.stop)
-        knownHosts = self.directory / "known_hosts"
-        knownHosts.write_text(serving.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
-        self.arguments = ["127.0.0.1", str(serving.port), "user", str(identity), str(knownHosts)]
-        self.knownHosts = knownHosts
+        self.arguments = serve(self, self.directory)
 
     def printed(self, name: str, *commands: str, said: str = "") -> tuple[str, str, int]:
-        path = self.directory / name
-        done = subprocess.run(
-            command(path, *self.arguments, *commands),
-            cwd=path.parent,
-            env=environment(path.parent),
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = run(self.directory / name, *self.arguments, *commands, said=said)
         return done.stdout, done.stderr, done.returncode
 
     def test_listings(self) -> None:
@@ -81,7 +50,7 @@ class CommandListingsTests(SynchronousTestCase):
         output, errors, status = self.printed("callbacks.py", "nothing")
         self.assertEqual(("", 1), (output, status))
         self.assertIn("ChannelRequestFailed: the server refused exec", errors)
-        self.knownHosts.write_text("")
+        Path(self.arguments[-1]).write_text("")
         output, errors, status = self.printed("run.py", "hello")
         self.assertEqual(("", 1), (output, status))
         self.assertIn("HostKeyUnknown", errors)

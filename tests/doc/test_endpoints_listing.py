@@ -10,8 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.ssh.keys import Key
-from tests.doc.listings import DOC, Server, assertUsage, copied, run, serverWithKey, substitute
+from tests.doc.listings import DOC, assertUsage, copied, run, serve
 
 ENDPOINTS = DOC / "howto" / "listings" / "endpoints"
 
@@ -38,7 +37,6 @@ class Failing(protocol.Protocol):
 # --- The login ---
 """
 
-
 #: A subsystem that says hello, as SFTP servers do.
 SFTP = """
         async def sftp(process):
@@ -59,26 +57,12 @@ class EndpointListingsTests(SynchronousTestCase):
         self.directory = copied(self.mktemp()).resolve()
         for path in ENDPOINTS.glob("*.py"):
             shutil.copy(path, self.directory)
-        key = Key.generate("ed25519")
-        identity = self.directory / "identity"
-        key.toFile(identity)
-        server = self.directory / "server.py"
-        text = substitute(
-            serverWithKey(server.read_text(), key),
-            {
-                "5022": "0",
-                '{b"cat": Cat, ': '{b"false": Failing, b"mute": Mute, b"cat": Cat, ',
-                "        return IConchUser, user": SFTP + "        return IConchUser, user",
-                "\n# --- The login ---\n": FAILING,
-            },
-        )
-        server.write_text(text)
-        serving = Server(server)
-        self.addCleanup(serving.stop)
-        knownHosts = self.directory / "known_hosts"
-        knownHosts.write_text(serving.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
-        self.arguments = ["127.0.0.1", str(serving.port), "user", str(identity), str(knownHosts)]
-        self.knownHosts = knownHosts
+        literals = {
+            '{b"cat": Cat, ': '{b"false": Failing, b"mute": Mute, b"cat": Cat, ',
+            "        return IConchUser, user": SFTP + "        return IConchUser, user",
+            "\n# --- The login ---\n": FAILING,
+        }
+        self.arguments = serve(self, self.directory, literals)
 
     def printed(self, name: str, *commands: str) -> tuple[str, str, int]:
         done = run(self.directory / name, *self.arguments, *commands)
@@ -106,7 +90,7 @@ class EndpointListingsTests(SynchronousTestCase):
         """
         A server that is not known is refused.
         """
-        self.knownHosts.write_text("")
+        Path(self.arguments[-1]).write_text("")
         output, errors, status = self.printed("command.py", "hello")
         self.assertEqual(("", "HostKeyUnknown", 1), (output, errors.partition(":")[0], status))
 

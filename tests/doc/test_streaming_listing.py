@@ -11,8 +11,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.ssh.keys import Key
-from tests.doc.listings import DOC, Server, assertUsage, copied, run, serverWithKey, substitute
+from tests.doc.listings import DOC, assertUsage, copied, run, serve
 from tests.ssh.channels import Accepting
 from tests.ssh.fakes import Link
 
@@ -29,16 +28,7 @@ class ThroughTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = copied(self.mktemp()).resolve()
         shutil.copy(STREAMING / "through.py", self.directory)
-        key = Key.generate("ed25519")
-        identity = self.directory / "identity"
-        key.toFile(identity)
-        server = self.directory / "server.py"
-        server.write_text(substitute(serverWithKey(server.read_text(), key), {"5022": "0"}))
-        serving = Server(server)
-        self.addCleanup(serving.stop)
-        knownHosts = self.directory / "known_hosts"
-        knownHosts.write_text(serving.said["known_hosts line"].replace("localhost", "127.0.0.1") + "\n")
-        self.arguments = ["127.0.0.1", str(serving.port), "user", str(identity), str(knownHosts)]
+        self.arguments = serve(self, self.directory)
 
     def through(self, command: str, *more: str) -> tuple[str, str, int]:
         done = run(self.directory / "through.py", *self.arguments, command, *more)
