@@ -17,6 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 
+from conchlite.ssh import childprocess
 from conchlite.ssh.accounts import Account
 from conchlite.ssh.childprocess import PseudoTerminal, Start, spawn
 from conchlite.ssh.clientsession import packModes
@@ -504,15 +505,18 @@ class OtherUserTests(RealSessionCase):
         Such a process is his, and he can stop it: it has nothing of the
         server's.
         """
+        # Here it stops itself: from outside it may have ended before.
+        patched = self.patch(childprocess, "_KILL", b"kill -STOP $$; " + childprocess._KILL)
         await self.start(f"trap : USR1; echo ready; {WAIT}")
         await self.says(b"ready")
         child = self.channel().client.transport
         before = len(await self.descriptors())
         others = set(reapProcessHandlers)
         child.signalGroup("USR1")
+        patched.restore()
         (sender,) = set(reapProcessHandlers) - others
-        os.kill(sender, signal.SIGSTOP)
-        await self.wait()
+        while ") T " not in Path(f"/proc/{sender}/stat").read_text():
+            await self.wait()
         self.assertEqual((len(await self.descriptors()), child.signalling), (before, 1))
         os.kill(sender, signal.SIGCONT)
         while child.signalling:
