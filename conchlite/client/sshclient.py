@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import UNIXClientEndpoint
@@ -25,7 +25,7 @@ from conchlite.client.login import Login
 from conchlite.client.remoteprocess import OutputStreams, RemoteProcess
 from conchlite.client.remotestreams import MAXIMUM_UNREAD
 from conchlite.client.sessionqueue import SessionQueue
-from conchlite.error import ClientClosed, ConchError, ConnectionEnded
+from conchlite.error import ClientClosed, ConchError, UsageError
 from conchlite.interfaces import Terminal, TerminalSize
 from conchlite.ssh.common import Text, asBytes
 
@@ -147,7 +147,7 @@ class SSHClient:
         self._reactor = reactor
         self._queue = SessionQueue(connection, reactor)
         self._isClosing = False
-        self._lost: ConchError | None = None
+        self._isLost = False
         self._watching: list[Deferred[ConchError]] = []
         connection.connecting.whenLost().addCallback(self._connectionLost)
 
@@ -156,7 +156,9 @@ class SSHClient:
         """
         What ended the connection; L{None} as long as it is there.
         """
-        return self._lost
+        # What fails with the end hears of it before _connectionLost does.
+        reason = self.connection.transport.closeReason
+        return None if reason is None else cast("ConchError", reason.value)
 
     def whenLost(self) -> Deferred[ConchError]:
         """
@@ -164,8 +166,9 @@ class SSHClient:
             does not fail.
         """
         watching: Deferred[ConchError] = Deferred(self._watching.remove)
-        if self._lost is not None:
-            watching.callback(self._lost)
+        lost = self.lost
+        if self._isLost and lost is not None:
+            watching.callback(lost)
         else:
             self._watching.append(watching)
         return watching
@@ -212,7 +215,10 @@ class SSHClient:
         """
         if (closed := self._closed()) is not None:
             return fail(closed)
-        wanted = Wanted("exec", asBytes(command), environment or {}, terminal, forwardAgent)
+        try:
+            wanted = Wanted("exec", _asCommand(command), environment or {}, terminal, forwardAgent)
+        except UsageError:
+            return fail()
         run = CommandRun(wanted, Bounds(input, timeout, maxOutput, stderr, check), self._reactor)
         run.begin(self._queue)
         return run.result
@@ -240,7 +246,10 @@ class SSHClient:
         @return: fires with a L{RemoteProcess} when the command runs. Fails and
             is cancelled as L{run}, up to there.
         """
-        wanted = Wanted("exec", asBytes(command), environment or {}, terminal, forwardAgent)
+        try:
+            wanted = Wanted("exec", _asCommand(command), environment or {}, terminal, forwardAgent)
+        except UsageError:
+            return fail()
         return Deferred.fromCoroutine(self._open(wanted, OutputStreams(stderr, maxUnread)))
 
     def shell(
@@ -300,15 +309,20 @@ class SSHClient:
         await self.close()
 
     def _closed(self) -> ClientClosed | None:
-        if self._lost is not None:
-            return ClientClosed(f"the connection is closed: {self._lost}", self._lost)
+        if self.lost is not None:
+            return ClientClosed(f"the connection is closed: {self.lost}", self.lost)
         return ClientClosed("the client was closed") if self._isClosing else None
 
     def _connectionLost(self, _: object) -> None:
-        reason = self.connection.transport.closeReason
-        error = reason.value if reason is not None else None
-        self._lost = error if isinstance(error, ConchError) else ConnectionEnded("the connection was lost")
-        self._queue.stop(self._lost)
+        self._isLost = True
+        lost = cast("ConchError", self.lost)
+        self._queue.stop(lost)
         watching, self._watching = self._watching, []
         for deferred in watching:
-            deferred.callback(self._lost)
+            deferred.callback(lost)
+
+
+def _asCommand(command: Text) -> bytes:
+    if not isinstance(command, str | bytes):
+        raise UsageError("a command is text for the shell of the server: make it of a list with shlex.join")
+    return asBytes(command)

@@ -264,6 +264,31 @@ class RunTests(ClientTestCase):
         for deferred in (running, *waiting):
             self.failureResultOf(deferred, ConnectionEnded)
 
+    def test_lostIsKnown(self) -> None:
+        """
+        Who hears of the end by a command that fails with it finds it in
+        C{lost}, and can run nothing more.
+        """
+        seen: list[object] = []
+
+        def failed(failure: Failure) -> Deferred[CommandResult]:
+            seen.append(self.client.lost is failure.value)
+            return self.client.run("true")
+
+        running, _ = self.run_("sleep")
+        running.addErrback(failed)
+        self.network.cut()
+        self.assertEqual([True], seen)
+        self.failureResultOf(running, ClientClosed)
+
+    def test_list(self) -> None:
+        """
+        A command is no list, as it is for processes of one's own.
+        """
+        for asked in (self.client.run, self.client.open):
+            failure = self.failureResultOf(asked(["ls", "-l"]), UsageError)
+            self.assertIn("shlex.join", str(failure.value))
+
     def test_refused(self) -> None:
         running = self.client.run("forbidden")
         self.network.flush()
