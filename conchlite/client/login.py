@@ -134,8 +134,9 @@ class Login:
         @param keepAlive: after how many seconds of silence the server is asked
             whether it is there; 0 for never. Three questions without an answer
             end the connection.
-        @raise UsageError: one of C{keys} is no private key, or there are two
-            ways to know the server.
+        @raise UsageError: one of C{keys} is no private key, there are two
+            ways to know the server, or something is of another kind than what
+            stands here.
         @raise ConchError: a file of C{identities} cannot be read.
         """
         for key in keys:
@@ -143,6 +144,15 @@ class Login:
                 raise UsageError("keys: they are Key objects; the paths of files are given as identities")
             if key.isPublic():
                 raise UsageError("keys: one is a public key, and only a private key can log in")
+        # What people take these for, and would hear of late or in riddles.
+        if not isinstance(username, str | bytes):
+            raise UsageError("username: text; the port comes behind it")
+        if not isinstance(port, int | None):
+            raise UsageError("port: a number")
+        if isinstance(identities, str | bytes):
+            raise UsageError("identities: a list of paths, and not one path")
+        if not callable(passphrase) and passphrase is not None:
+            raise UsageError("passphrase: a function of a path, and not the passphrase")
         self.username = asBytes(username)
         self._reactor = reactor
         # Bytes that are no text are no name either: the TCP endpoint refuses them.

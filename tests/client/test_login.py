@@ -344,6 +344,20 @@ class LoginTests(LoginTestCase):
         ):
             self.assertIn(said, str(self.assertRaises(UsageError, self.login, **given)))
 
+    def test_kinds(self) -> None:
+        """
+        Who takes an argument for something else is told so at once.
+        """
+        for given, said in (
+            ({"identities": "id_ed25519"}, "a list of paths"),
+            ({"passphrase": "secret"}, "a function of a path"),
+            ({"username": 22}, "the port comes behind it"),
+            ({"port": "22"}, "a number"),
+        ):
+            error = self.assertRaises(UsageError, self.login, **given)
+            self.assertIn(said, str(error))
+            self.assertNotIn("secret", str(error))
+
     def test_requireAuthentication(self) -> None:
         """
         Row 55: a server that lets anybody in is left, if that is wanted.
