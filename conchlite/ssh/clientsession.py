@@ -131,7 +131,8 @@ class SSHClientSession(SSHChannel):
         @param name: its name, such as C{sftp}.
         @return: as L{execute}.
         """
-        return self._ask(b"subsystem", connection.SubsystemRequest(asBytes(name)).pack())
+        request = connection.SubsystemRequest(asBytes(name))
+        return self._ask(b"subsystem", request.pack(), f" {safe(name)}")
 
     def resize(self, windowSize: WindowSize) -> None:
         """

@@ -131,7 +131,7 @@ class ClientSessionTests(ConnectionTestCase):
         refused = self.session.startSubsystem("sftp")
         self.link.pump()
         failure = self.failureResultOf(refused, ChannelRequestFailed)
-        self.assertEqual("the server refused subsystem", str(failure.value))
+        self.assertEqual("the server refused subsystem sftp", str(failure.value))
 
     def test_refusedVariable(self) -> None:
         self.peer.refused = {b"env"}
