@@ -92,7 +92,14 @@ class IdentityUserAuth(SSHUserAuthClient):
             if identity.public is None:
                 await self._unlock(identity)
             self._offers = identity.offers()
-        return self._offers.pop(0) if self._offers else None
+        if not self._offers:
+            return None
+        offered = self._offers.pop(0)
+        current = self._current
+        if current is None or current.private is None or current.agent is not None:
+            return offered
+        # With its private half it is signed with at once.
+        return _privateHalf(current.private, offered)
 
     def _obstacle(self, identity: Identity) -> str:
         if not identity.canSign:
@@ -145,10 +152,7 @@ class IdentityUserAuth(SSHUserAuthClient):
         if identity is not None and identity.private is None:
             await self._unlock(identity)
         private = identity.private if identity is not None else None
-        offered = self.lastPublicKey
-        if private is not None and offered is not None and offered.isCertificate():
-            return private.withCertificate(offered)
-        return private.plain() if private is not None else None
+        return None if private is None else _privateHalf(private, self.lastPublicKey)
 
     def _canAsk(self) -> bool:
         return self._terminal is not None or self.passphrase is not None
@@ -258,3 +262,9 @@ class IdentityUserAuth(SSHUserAuthClient):
         Lines of the server's text, as they may be shown to a person.
         """
         return [f"{self._who} says: {safe(line, 1024)}" for line in lines]
+
+
+def _privateHalf(private: Key, offered: Key | None) -> Key:
+    if offered is not None and offered.isCertificate():
+        return private.withCertificate(offered)
+    return private.plain()

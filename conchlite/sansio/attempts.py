@@ -41,6 +41,7 @@ class Attempt(NamedTuple):
     @ivar continued: whether the server asked for more, and got it: for a key
         this means that it was accepted and a signature sent.
     @ivar answer: what the server said in the end.
+    @ivar isSigned: whether the request came with the key's signature.
     """
 
     method: bytes
@@ -52,6 +53,7 @@ class Attempt(NamedTuple):
     certificate: Certificate | None = None
     continued: bool = False
     answer: Answer = Answer.NONE
+    isSigned: bool = False
 
     @property
     def words(self) -> str:

@@ -251,7 +251,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         self.prompted = False
         self.isProven = False
         self._describable = False
-        self._exhausted: set[bytes] = set()
+        self._exhausted: tuple[bytes, ...] = ()
         self._bannerSize = 0
 
     def request(self, userName: bytes, serviceName: bytes, methodName: bytes, methodData: bytes) -> bytes:
@@ -300,6 +300,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         algorithm: bytes = b"",
         source: str = "",
         certificate: Certificate | None = None,
+        isSigned: bool = False,
     ) -> None:
         """
         Say what the request was that was sent last. Where it was the answer to
@@ -311,13 +312,23 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         @param algorithm: what it signs with.
         @param source: where it came from.
         @param certificate: the certificate, if it is one.
+        @param isSigned: whether it has the key's signature.
         """
         if self._describable and self.attempts:
             self.attempts.pop()
         else:
             self._amend(answer=Answer.MORE)
         self.attempts.append(
-            Attempt(self.methodName, what, keyType, fingerprint, algorithm, source, certificate)
+            Attempt(
+                self.methodName,
+                what,
+                keyType,
+                fingerprint,
+                algorithm,
+                source,
+                certificate,
+                isSigned=isSigned,
+            )
         )
         self._describable = False
 
@@ -363,7 +374,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         if self.methodName in (b"keyboard-interactive", b"gssapi-with-mic"):
             self.isProven |= self.prompted
         elif self.methodName == b"publickey":
-            self.isProven |= last.continued
+            self.isProven |= last.continued or last.isSigned
         else:
             self.isProven = True
 
@@ -378,7 +389,7 @@ class ClientAuthentication(_Machine[ClientState, ClientInput]):
         """
         The method has nothing (more) to offer.
         """
-        self._exhausted.add(methodName)
+        self._exhausted += (methodName,)
 
     def candidates(
         self, preferredOrder: Sequence[bytes], isRepeatable: Callable[[bytes], bool]

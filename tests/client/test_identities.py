@@ -222,7 +222,7 @@ class IdentityUserAuthTests(IdentityTestCase):
         other = Key.generate("ed25519")
         auth = self.userAuth(Identity(KEY), Identity(other))
         for key in (KEY, other):
-            self.assertEqual(self.successResultOf(auth.getPublicKey()), key.public())
+            self.assertEqual(self.successResultOf(auth.getPublicKey()), key)
             self.assertEqual(self.successResultOf(auth.getPrivateKey()), key)
         self.assertIsNone(self.successResultOf(auth.getPublicKey()))
 
@@ -244,7 +244,7 @@ class IdentityUserAuthTests(IdentityTestCase):
     def test_askedEarly(self) -> None:
         terminal = FakeTerminal(b"sesame")
         auth = self.userAuth(Identity.fromFile(self.file(encrypted())), terminal=terminal)
-        self.assertEqual(self.successResultOf(auth.getPublicKey()), KEY.public())
+        self.assertEqual(self.successResultOf(auth.getPublicKey()), KEY)
         self.assertEqual(self.successResultOf(auth.getPrivateKey()), KEY)
         self.assertEqual(len(terminal.prompts), 1)
 
@@ -260,7 +260,7 @@ class IdentityUserAuthTests(IdentityTestCase):
         ]:
             closed = Identity.fromFile(self.file(encrypted()))
             auth = self.userAuth(closed, Identity(KEY), terminal=terminal)
-            self.assertEqual(self.successResultOf(auth.getPublicKey()), KEY.public())
+            self.assertEqual(self.successResultOf(auth.getPublicKey()), KEY)
             self.assertEqual(self.successResultOf(auth.getPrivateKey()), KEY)
             (note,) = auth.notes
             self.assertIn(said, note)
@@ -286,7 +286,7 @@ class IdentityUserAuthTests(IdentityTestCase):
             auth = self.userAuth(closed, terminal=terminal)
             auth.passphrase = lambda path, paths=paths, left=left: (paths.append(path), left.pop(0))[1]
             found = self.successResultOf(auth.getPublicKey())
-            self.assertEqual(found, KEY.public() if opened else None)
+            self.assertEqual(found, KEY if opened else None)
             self.assertEqual(paths, [closed.path] * asked)
             self.assertEqual(terminal.prompts, [])
             self.assertEqual(len(auth.notes), 0 if opened else 1)
@@ -339,6 +339,24 @@ class IdentityUserAuthTests(IdentityTestCase):
         auth.lastPublicKey = key
         auth.signatureAlgorithm = algorithm
         return self.successResultOf(auth.signData(key, b"data"))
+
+    def test_atHand(self) -> None:
+        """
+        A key is offered with its private half, to sign with at once, where
+        that is there and signs itself; not what is encrypted, nor what an
+        agent signs with.
+        """
+        closed = Identity.fromFile(self.file(encrypted()))
+        closed.public = KEY.public()
+        agents = Identity(KEY)
+        agents.agent = FakeAgent(KEY)
+        certain = Identity(KEY)
+        certain.certificates.append(certified(KEY))
+        for identity, isAtHand in ((Identity(KEY), True), (certain, True), (closed, False), (agents, False)):
+            auth = self.userAuth(identity, terminal=FakeTerminal())
+            offered = [self.successResultOf(auth.getPublicKey()) for _ in identity.offers()]
+            self.assertEqual([key.public() for key in offered], identity.offers())
+            self.assertEqual([not key.isPublic() for key in offered], [isAtHand] * len(offered))
 
     def test_agent(self) -> None:
         """

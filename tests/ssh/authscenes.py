@@ -14,6 +14,7 @@ from conchlite.error import (
 from conchlite.ssh import userauth
 from conchlite.ssh.authmethods.publickey import signedData
 from conchlite.ssh.common import MP, NS
+from conchlite.ssh.keys import Key
 from conchlite.ssh.userauth import SSHUserAuthClient, SSHUserAuthServer
 from conchlite.wire.userauth import (
     PasswordData,
@@ -46,7 +47,8 @@ class Program(SSHUserAuthClient):
 
     def getPublicKey(self):
         self.calls.append("getPublicKey")
-        return self.keys.pop(0) if self.keys else None
+        key = self.keys.pop(0) if self.keys else None
+        return key.public() if isinstance(key, Key) else key
 
     def getPrivateKey(self):
         self.calls.append("getPrivateKey")

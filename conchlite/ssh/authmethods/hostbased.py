@@ -111,7 +111,7 @@ class HostBasedClient(ClientMethod):
             return False
         data = HostBasedData(algorithm, blob, host, user, signature)
         self.client.askForAuth(self.name, data.pack())
-        describeOffer(self.record, key.public(), algorithm, f"host key of {safe(host)}")
+        describeOffer(self.record, key.public(), algorithm, f"host key of {safe(host)}", isSigned=True)
         return True
 
     def _clientUser(self) -> bytes:

@@ -8,7 +8,9 @@ the server announces C{publickey-hostbound-v00@openssh.com} (OpenSSH PROTOCOL
 where it is used; but for that the method is C{publickey}.
 
 The client first asks whether a key would do, and signs only if it would: a
-signature may need a person or a passphrase. What is signed holds the session
+signature may need a person or a passphrase. With a private key at hand it signs
+at once: that takes less time than the question, and a server learns no more than
+it would by the answer that the key will do. What is signed holds the session
 identifier, the user and the service, so that a signature is good for nothing
 else; the server verifies it over what it parsed itself.
 """
@@ -63,18 +65,24 @@ class Step(Enum):
 
     IDLE = "its beginning"
     OFFERED = "a key that was offered"
+    VOLUNTEERED = "a signature that was sent unasked"
     SIGNED = "a signature that was sent"
 
 
 class PublicKeyClient(ClientMethod):
     """
     Offers the keys that C{getPublicKey} has, each once, and signs with
-    C{signData} by the first that the server would take.
+    C{signData} by the first that the server would take; or at once, by a key
+    that it gave with its private half.
     """
 
     name = b"publickey"
     repeatable = True
-    messages = {(Step.OFFERED, numbers.MSG_USERAUTH_PK_OK): "_accepted"}
+    messages = {
+        (Step.OFFERED, numbers.MSG_USERAUTH_PK_OK): "_accepted",
+        # A server that knows nothing but its question gets its answer.
+        (Step.VOLUNTEERED, numbers.MSG_USERAUTH_PK_OK): "_accepted",
+    }
 
     def __init__(self, client: SSHUserAuthClient, record: ClientAuthentication) -> None:
         super().__init__(client, record)
@@ -87,17 +95,36 @@ class PublicKeyClient(ClientMethod):
         self._others: list[bytes] = []
 
     async def attempt(self) -> bool:
+        isAtHand = False
         while not self._others:
             key = await self._nextKey()
             if key is None:
                 return False
-            self._others = usableAlgorithms(self.client, self.record, key)
-        self._offer()
+            self._others = usableAlgorithms(self.client, self.record, key.public())
+            isAtHand = self._isAtHand(key)
+        self._algorithm = self._others.pop(0)
+        self.client.signatureAlgorithm = self._algorithm
+        if not (isAtHand and await self._volunteer()):
+            self._offer()
         return True
+
+    def _isAtHand(self, key: Key) -> bool:
+        """
+        Whether to sign at once.
+        """
+        # Not by an algorithm that the server may not know, where there is
+        # another: a refusal would not say which it was of the two. And a
+        # signature by RSA takes up to some milliseconds, which is too much to
+        # do in vain for one key after the other.
+        return (
+            not (key.isPublic() or key.isSecurityKey())
+            and len(self._others) == 1
+            and (len(self._seen) == 1 or key.type() != "RSA")
+        )
 
     async def _nextKey(self) -> Key | None:
         """
-        The next key that was not seen yet.
+        The next key that was not seen yet, as the program gave it.
 
         A program may answer with one key again and again, as the howto's does,
         or have the same key from its agent and from a file. So the end is
@@ -109,28 +136,44 @@ class PublicKeyClient(ClientMethod):
             if answer is None:
                 return None
             try:
-                key = asKey(answer).public()
+                given = asKey(answer)
             except ConchError as error:
                 self.record.obstacles.append(f"what getPublicKey answered, as it is no key: {error}")
                 return None
+            key = given.public()
             blob = key.blob()
             if blob not in self._seen:
                 self._seen.add(blob)
                 self._blob = blob
                 self.client.lastPublicKey = key
                 self.client.triedPublicKeys.append(key)
-                return key
+                return given
             known += 1
         return None
 
     def _offer(self) -> None:
-        self._algorithm = self._others.pop(0)
-        self.client.signatureAlgorithm = self._algorithm
         self.step = Step.OFFERED
         self.client.askForAuth(self.name, PublicKeyData(False, self._algorithm, self._blob, b"").pack())
+        self._describeLast(isSigned=False)
+
+    async def _volunteer(self) -> bool:
+        """
+        Sign without a question.
+
+        @return: whether there was a signature.
+        """
+        signature, _ = await self._signature()
+        if signature is None:
+            return False
+        self.step = Step.VOLUNTEERED
+        self._sendSigned(signature)
+        self._describeLast(isSigned=True)
+        return True
+
+    def _describeLast(self, isSigned: bool) -> None:
         key = self.client.lastPublicKey
         if key is not None:
-            describeOffer(self.record, key, self._algorithm, self.client.keySource(key))
+            describeOffer(self.record, key, self._algorithm, self.client.keySource(key), isSigned)
 
     def _described(self) -> str:
         key = self.client.lastPublicKey
@@ -151,25 +194,32 @@ class PublicKeyClient(ClientMethod):
         return Deferred.fromCoroutine(self._prove())
 
     async def _prove(self) -> bool:
-        client = self.client
-        signature = await self.ask("signData", client.lastPublicKey, self._signedData())
+        signature, obstacle = await self._signature()
         if signature is None:
-            self.record.obstacles.append(f"a signature by {self._described()}, as there was none")
+            self.record.obstacles.append(f"a signature by {self._described()}, as {obstacle}")
             return False
+        self.step = Step.SIGNED
+        self._sendSigned(signature)
+        return True
+
+    async def _signature(self) -> tuple[bytes | None, str]:
+        """
+        What C{signData} makes.
+
+        @return: the signature, and what is wrong if it is L{None}.
+        """
+        signature: bytes | None = await self.ask("signData", self.client.lastPublicKey, self._signedData())
+        if signature is None:
+            return None, "there was none"
         made = algorithmOf(signature)
         # What a certified key signs is called as what it signs without.
         if made != catalogue.plainName(self._algorithm):
-            self.record.obstacles.append(
-                f"a signature by {self._described()}, as signData made a {safe(made)} signature"
-            )
-            return False
-        self.step = Step.SIGNED
-        client.transport.tellLegacy(("user's key", self._algorithm))
-        self._sendSigned(packString(signature))
-        return True
+            return None, f"signData made a {safe(made)} signature"
+        return packString(signature), ""
 
     def _sendSigned(self, signature: bytes) -> None:
         client = self.client
+        client.transport.tellLegacy(("user's key", self._algorithm))
         if not self._isHostBound():
             data = PublicKeyData(True, self._algorithm, self._blob, signature)
             client.askForAuth(self.name, data.pack())
@@ -218,9 +268,12 @@ def usableAlgorithms(client: SSHUserAuthClient, record: ClientAuthentication, ke
     return [name for name in ours if catalogue.accepts(known, name)][:1] or ours
 
 
-def describeOffer(record: ClientAuthentication, key: Key, algorithm: bytes, source: str) -> None:
+def describeOffer(
+    record: ClientAuthentication, key: Key, algorithm: bytes, source: str, isSigned: bool
+) -> None:
     """
-    Note down for the report what key the last request was with.
+    Note down for the report what key the last request was with, and whether it
+    came with its signature.
     """
     record.attempt(
         keyType=key.sshType(),
@@ -228,6 +281,7 @@ def describeOffer(record: ClientAuthentication, key: Key, algorithm: bytes, sour
         algorithm=algorithm,
         source=source,
         certificate=key.certificate,
+        isSigned=isSigned,
     )
 
 

@@ -98,7 +98,7 @@ class ClientPublicKeyTests(ClientMixin, SynchronousTestCase):
 
         class Modern(Program):
             async def getPublicKey(self):
-                return ed25519(1)
+                return ed25519(1).public()
 
             async def getPrivateKey(self):
                 return ed25519(1)
@@ -177,7 +177,7 @@ class ClientPublicKeyTests(ClientMixin, SynchronousTestCase):
         self.refuse(b"publickey")
         self.transport.receive(53, UserauthBanner(b"hello", b"").pack())
         self.assertEqual((self.transport.holds, client.calls), (1, []))
-        answer.callback(key)
+        answer.callback(key.public())
         self.assertEqual(self.transport.holds, 0)
         self.assertEqual(client.calls, [("banner", "hello", "")])
         self.assertEqual(self.offered()[1], key.blob())
