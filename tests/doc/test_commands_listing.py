@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.doc.listings import DOC, assertUsage, copied, run, serve
 
 COMMANDS = DOC / "howto" / "listings" / "commands"
-NAMES = ("run.py", "callbacks.py", "many.py", "talk.py")
+NAMES = ("run.py", "callbacks.py", "many.py", "talk.py", "hosts.py", "withasyncio.py")
 
 
 class CommandListingsTests(SynchronousTestCase):
@@ -47,6 +47,7 @@ class CommandListingsTests(SynchronousTestCase):
         self.assertEqual(
             ("one -> one\ntwo -> two\nended with 0\n", "", 0), self.printed("talk.py", "cat", "one", "two")
         )
+        self.assertEqual(("Hello, 127.0.0.1.\n", "", 0), self.printed("withasyncio.py", "hello"))
         output, errors, status = self.printed("callbacks.py", "nothing")
         self.assertEqual(("", 1), (output, status))
         self.assertIn("ChannelRequestFailed: the server refused exec", errors)
@@ -54,6 +55,18 @@ class CommandListingsTests(SynchronousTestCase):
         output, errors, status = self.printed("run.py", "hello")
         self.assertEqual(("", 1), (output, status))
         self.assertIn("HostKeyUnknown", errors)
+
+    def test_hosts(self) -> None:
+        """
+        Of each host one line, whatever goes wrong with the others.
+        """
+        (host, port, *rest) = self.arguments
+        done = run(self.directory / "hosts.py", port, *rest, "hello", host, "::1", "localhost")
+        known, nobody, unknown = done.stdout.splitlines()
+        self.assertEqual("127.0.0.1: Hello, 127.0.0.1.", known)
+        self.assertTrue(nobody.startswith("::1: ConnectionRefusedError: "), nobody)
+        self.assertTrue(unknown.startswith("localhost: HostKeyUnknown: "), unknown)
+        self.assertEqual(("", 0), (done.stderr, done.returncode))
 
 
 class ChapterTests(SynchronousTestCase):
