@@ -323,6 +323,22 @@ class HoldingBackTests(ClientTestCase):
         self.failureResultOf(self.process.stderr.readLine(), OutputTooLarge)
         self.failureResultOf(self.process.stderr.read(1), OutputTooLarge)
 
+    def test_nothingBehindAGap(self) -> None:
+        """
+        Where some was dropped is the end, though there is room again; and a
+        protocol that wants all of it gets none.
+        """
+        self.begin_(2**20, 1, maxUnread=100000)
+        reading = self.process.stdout.read()
+        self.network.flush()
+        self.assertEqual(60000, len(self.successResultOf(self.process.stderr.read(60000))))
+        self.session.errors(b"behind")
+        self.exited(self.session)
+        self.assertEqual(b"", self.successResultOf(reading))
+        self.assertRaises(UsageError, self.process.connectTo, Errors())
+        self.assertEqual(b"e" * 40000, self.successResultOf(self.process.stderr.read(2**20)))
+        self.failureResultOf(self.process.stderr.read(1), OutputTooLarge)
+
     def test_readTooMuch(self) -> None:
         """
         To read all of it is no way round that.
@@ -411,6 +427,18 @@ class StandardInputTests(ClientTestCase):
         self.assertEqual((b"no end of a line", ["eof"]), (other.received, other.events))
         self.exited(other)
         self.successResultOf(running)
+
+
+    def test_pipeThatBreaks(self) -> None:
+        """
+        What comes from a command that is cut off is no whole input.
+        """
+        first, _ = self.opened("first")
+        running, second = self.run_("second", first.stdout)
+        first.close()
+        self.network.flush()
+        self.failureResultOf(running, ChannelClosed)
+        self.assertEqual(["closed"], second.events)
 
 
 class Errors(HalfCloseable):

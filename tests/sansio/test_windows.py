@@ -351,6 +351,11 @@ class QuestionTests(SynchronousTestCase):
         network.run(0.001)
         windows.answered(second)
         self.assertEqual(0.25, windows.roundTrip)
+        windows.asked(first)
+        windows.forget(second)
+        windows.forget(first)
+        windows.answered(first)
+        self.assertEqual(0.25, windows.roundTrip)
         for elapsed, expected in ((1, 0.25), (0.125, 0.125), (-1, 0.125)):
             windows.measured(elapsed)
             self.assertEqual(expected, windows.roundTrip)

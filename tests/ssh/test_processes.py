@@ -166,6 +166,16 @@ class ProcessSessionTests(SessionTestCase):
         self.refused("break", BreakRequest(500).pack())
         self.assertEqual([], self.process.calls)
 
+    def test_terminalWithoutProcess(self) -> None:
+        """
+        What is asked of a process that is not there yet is refused, and is
+        nobody's defect.
+        """
+        self.askForPty()
+        self.refused("break", BreakRequest(500).pack())
+        self.refused("signal", NS("INT"))
+        self.agreed("window-change", packRequest_window_change((1, 2, 3, 4)))
+
     def test_noMoreTerminals(self) -> None:
         def openpty() -> None:
             raise OSError(12, "out of pty devices")
