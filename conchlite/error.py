@@ -29,10 +29,7 @@ class ConchError(Exception):
         self.data = data
 
     def __str__(self) -> str:
-        text = self.value
-        if isinstance(text, bytes):
-            text = safe(text)
-        return str(text)
+        return safe(self.value) if isinstance(self.value, bytes) else str(self.value)
 
 
 def safe(text: bytes | str, limit: int = 256) -> str:
@@ -351,13 +348,13 @@ class ChannelClosed(ConchError):
 
 class LineTooLong(ConchError):
     """
-    What a program is sent has no end of a line for too long.
+    What is read has no end of a line for too long.
     """
 
 
 class InputEnded(ConchError):
     """
-    What a program is sent has ended before there was enough of it.
+    What is read has ended before there was enough of it.
     """
 
 
@@ -380,8 +377,7 @@ class ChannelOpenFailed(ConchError):
 
 class ClientClosed(ConchError):
     """
-    Something was asked of a client whose connection is closed. C{data} is the
-    error that it ended with, if it has ended.
+    A client's connection is closed. C{data} is the error that ended it, if any.
     """
 
 

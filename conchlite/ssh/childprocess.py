@@ -174,7 +174,8 @@ class _Child:
             arguments = [b"sh", b"-c", _KILL, name.encode("ascii"), b"%d" % self.pid]
             # It is the user's process, and if he stops it, it shall not cost
             # pipes.
-            spawn(self._spawner, _Kill(self), b"/bin/sh", arguments, {}, self._start).loseConnection()
+            sender = spawn(self._spawner, _Kill(self), b"/bin/sh", arguments, {}, self._start)
+            sender.loseConnection()  # type: ignore[no-untyped-call]  # it is not
             return
         try:
             os.killpg(self.pid, number)
@@ -366,7 +367,7 @@ def spawn(
     environment: Mapping[bytes, bytes],
     start: Start,
     terminal: PseudoTerminal | None = None,
-) -> Any:
+) -> Child:
     """
     Start a process, which gets no descriptors but its standard three.
 
@@ -375,7 +376,8 @@ def spawn(
     @param executable: its path.
     @param terminal: what it is to run on; L{None} for pipes. It is the
         process's from now on, even if that cannot be started.
-    @return: the process, an C{IProcessTransport} as C{spawnProcess} returns.
+    @return: the process, an C{IProcessTransport} as C{spawnProcess} returns; on
+        a terminal a L{TerminalChild}.
     @raise OSError: there can be no more processes or descriptors.
     """
     account = start.account

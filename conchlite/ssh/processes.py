@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -34,7 +34,7 @@ from conchlite.interfaces import (
     WindowSize,
 )
 from conchlite.ssh.accounts import Account
-from conchlite.ssh.childprocess import PseudoTerminal, Start, spawn
+from conchlite.ssh.childprocess import Child, PseudoTerminal, Start, TerminalChild, spawn
 from conchlite.ssh.session import SSHSessionProcessProtocol
 from conchlite.ssh.variables import AcceptsVariables
 
@@ -74,7 +74,7 @@ class ProcessSession(AcceptsVariables):
     killSeconds: float | None = 60
     umask = 0o022
 
-    spawn: Callable[..., Any] = staticmethod(spawn)
+    spawn: Callable[..., Child] = staticmethod(spawn)
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ProcessSession(AcceptsVariables):
             environment = {**self.account.environment(), "SHELL": self.shell}
         self.environment = {os.fsencode(key): os.fsencode(value) for key, value in environment.items()}
         self._terminal: PseudoTerminal | None = None
-        self._process: Any = None
+        self._process: Child | None = None
         self._ended: Deferred[None] | None = None
 
     def _account(self) -> Account:
@@ -142,7 +142,7 @@ class ProcessSession(AcceptsVariables):
         if self._process is None:
             self._terminal.windowChanged(newWindowSize)
         else:
-            self._process.windowChanged(newWindowSize)
+            cast(TerminalChild, self._process).windowChanged(newWindowSize)
 
     def breakReceived(self, milliseconds: int) -> None:
         """
@@ -152,7 +152,7 @@ class ProcessSession(AcceptsVariables):
         """
         if self._terminal is None or self._process is None:
             raise ConchError("no terminal to send a break to")
-        self._process.sendBreak()
+        cast(TerminalChild, self._process).sendBreak()
 
     def agentForwarded(self, agent: ForwardedAgent) -> None:
         """
@@ -251,7 +251,7 @@ def _cancel(calls: list[IDelayedCall]) -> None:
             call.cancel()
 
 
-def _end(process: Any, signalName: str) -> None:
+def _end(process: Child, signalName: str) -> None:
     try:
         process.signalGroup(signalName)
     except (ProcessExitedAlready, OSError):
