@@ -283,6 +283,21 @@ class GroupTests(RealSessionCase):
         while lives(int(self.client.received.split()[0])):
             await self.wait()
 
+    async def daemonStays(self, before: object) -> None:
+        """
+        The user goes, and nothing is left of the session but the daemon, whose
+        number came first.
+
+        @param before: the descriptors that there were before the session.
+        """
+        self.client.abortConnection()
+        await self.ended
+        while await self.descriptors() != before:
+            pass
+        pid = int(self.client.received.split()[0])
+        self.assertTrue(lives(pid))
+        os.kill(pid, signal.SIGKILL)
+
     async def test_daemon(self) -> None:
         """
         What a command has left behind stays, and costs the server nothing.
@@ -298,13 +313,7 @@ class GroupTests(RealSessionCase):
         await self.wait()
         with self.assertRaises(ProcessExitedAlready):
             server.client.transport.signalGroup("TERM")
-        self.client.abortConnection()
-        await self.ended
-        while await self.descriptors() != before:
-            pass
-        pid = int(self.client.received.split()[0])
-        self.assertTrue(lives(pid))
-        os.kill(pid, signal.SIGKILL)
+        await self.daemonStays(before)
 
     async def test_daemonWithInput(self) -> None:
         """
@@ -316,13 +325,7 @@ class GroupTests(RealSessionCase):
         await self.start(f"exec 3<&0; setsid sh -c '{daemon}' <&3 & {WAIT}")
         await self.says(b"ready")
         self.client.write(bytes(1_000_000))
-        self.client.abortConnection()
-        await self.ended
-        while await self.descriptors() != before:
-            pass
-        pid = int(self.client.received.split()[0])
-        self.assertTrue(lives(pid))
-        os.kill(pid, signal.SIGKILL)
+        await self.daemonStays(before)
 
     async def test_core(self) -> None:
         """
