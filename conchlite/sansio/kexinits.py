@@ -3,18 +3,20 @@ What KEXINIT messages have in common: RFC 4253 section 7.1.
 
 Behind the cookie they say the same on every connection of ours, and on every
 connection of one peer. It is packed, read and agreed upon once for all of them,
-and the last few of a process are in memory once.
+and the last few of a process are in memory once. So are those of EXT_INFO.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from conchlite.algorithms.catalogue import AlgorithmSet
 from conchlite.sansio.negotiation import NegotiatedAlgorithms, negotiate, offer
 from conchlite.sansio.role import Role
-from conchlite.wire.transport import KexInit
+from conchlite.wire.transport import ExtInfo, KexInit
 
 _NO_COOKIE = bytes(16)
 _HEAD_SIZE = 1 + len(_NO_COOKIE)
@@ -77,6 +79,15 @@ def agreed(role: Role, client: bytes, server: bytes, strict: bool) -> Negotiated
     return _agreed.__wrapped__(role, client, server, strict)
 
 
+def extensions(body: bytes) -> Mapping[bytes, bytes]:
+    """
+    What an EXT_INFO says, RFC 8308.
+
+    @raise MalformedMessage: it is none.
+    """
+    return _extensions(body) if _isRemembered(body) else _extensions.__wrapped__(body)
+
+
 def _isRemembered(lists: bytes) -> bool:
     return len(lists) <= LARGEST_REMEMBERED
 
@@ -94,6 +105,11 @@ def _offered(role: Role, algorithms: AlgorithmSet, first: bool) -> bytes:
 @functools.lru_cache(maxsize=REMEMBERED)
 def _read(lists: bytes) -> KexInit:
     return KexInit.unpack(_NO_COOKIE + lists)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _extensions(body: bytes) -> Mapping[bytes, bytes]:
+    return MappingProxyType(dict(ExtInfo.unpack(body).extensions))
 
 
 @functools.lru_cache(maxsize=REMEMBERED)

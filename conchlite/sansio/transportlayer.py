@@ -30,7 +30,7 @@ from conchlite.limits import MAXIMUM_NOISE_IN_EXCHANGE, MAXIMUM_PACKET_LENGTH
 from conchlite.sansio import events
 from conchlite.sansio.configuration import Configuration
 from conchlite.sansio.events import Event
-from conchlite.sansio.kexinits import KexInitPayload, agreed, kept, offered, read
+from conchlite.sansio.kexinits import KexInitPayload, agreed, extensions, kept, offered, read
 from conchlite.sansio.keyderivation import KeyDerivation, makeCiphers
 from conchlite.sansio.keyexchange import ExchangeState, KeyExchange, Transcript
 from conchlite.sansio.negotiation import (
@@ -225,7 +225,7 @@ class TransportLayer(SendingHalf):
         if self.phase is Phase.SECURED:
             self._setPhase(Phase.LOGIN)
             if number == numbers.MSG_EXT_INFO:
-                return [events.ExtensionsReceived(transport.ExtInfo.unpack(body).extensions)]
+                return [events.ExtensionsReceived(extensions(body))]
         if number in METHOD:
             return self._receiveMethod(number, body)
         return _HANDLERS[number](self, body)
@@ -551,7 +551,7 @@ class TransportLayer(SendingHalf):
     def _receiveExtInfo(self, body: bytes) -> list[Event]:
         # Admitted here only in LOGIN, from a server.
         self._setPhase(Phase.GRANTING)
-        return [events.ExtensionsReceived(transport.ExtInfo.unpack(body).extensions)]
+        return [events.ExtensionsReceived(extensions(body))]
 
 
 _HANDLERS: dict[int, Callable[[TransportLayer, bytes], list[Event]]] = {

@@ -11,7 +11,7 @@ from conchlite.error import MalformedMessage, NoCommonAlgorithm
 from conchlite.sansio import kexinits
 from conchlite.sansio.negotiation import negotiate, offer
 from conchlite.sansio.role import Role
-from conchlite.wire.transport import KexInit
+from conchlite.wire.transport import ExtInfo, KexInit
 
 COOKIE = bytes(range(16))
 
@@ -56,6 +56,21 @@ class KexInitsTests(SynchronousTestCase):
         for wrong in (b"", lists[:-1], lists + b"\0"):
             for _ in range(2):
                 self.assertRaises(MalformedMessage, kexinits.read, wrong)
+
+    def test_extensions(self):
+        """
+        What was read once is not changed by anybody, nor good for another.
+        """
+        body = ExtInfo({b"server-sig-algs": b"ssh-ed25519"}).pack()
+        for _ in range(2):
+            self.assertEqual({b"server-sig-algs": b"ssh-ed25519"}, kexinits.extensions(body))
+            with self.assertRaises(TypeError):
+                kexinits.extensions(body)[b"server-sig-algs"] = b""
+            self.assertRaises(MalformedMessage, kexinits.extensions, body + b"\0")
+        value = bytes(kexinits.LARGEST_REMEMBERED)
+        large = ExtInfo({b"large": value}).pack()
+        self.assertEqual({b"large": value}, kexinits.extensions(large))
+        self.assertIsNot(kexinits.extensions(large), kexinits.extensions(large))
 
     def test_agreed(self):
         client, server = payload(Role.CLIENT), payload(Role.SERVER)

@@ -70,7 +70,7 @@ class PasswordClient(ClientMethod):
         if password is None or password in self.client.sentPasswords:
             return False
         self._sent += 1
-        self.client.sentPasswords.add(password)
+        self.client.sentPasswords |= {password}
         self._send("password", PasswordData(False, password, b""))
         return True
 
