@@ -47,10 +47,14 @@ class Upload(twistedclient.Upload):
         self.loseConnection()
 
 
+class UserAuth(SSHUserAuthClient):
+    signsAtOnce = True
+
+
 def classes() -> twistedclient.Classes:
     channels = {twistedclient.Upload: Upload}
     return twistedclient.Classes(
-        SSHClientTransport, SSHUserAuthClient, SSHConnection, SSHChannel, Key, NS, channels
+        SSHClientTransport, UserAuth, SSHConnection, SSHChannel, Key, NS, channels
     )
 
 
