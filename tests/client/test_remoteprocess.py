@@ -428,7 +428,6 @@ class StandardInputTests(ClientTestCase):
         self.exited(other)
         self.successResultOf(running)
 
-
     def test_pipeThatBreaks(self) -> None:
         """
         What comes from a command that is cut off is no whole input.
@@ -439,6 +438,47 @@ class StandardInputTests(ClientTestCase):
         self.network.flush()
         self.failureResultOf(running, ChannelClosed)
         self.assertEqual(["closed"], second.events)
+
+    def test_cancelledBefore(self) -> None:
+        """
+        For a command that was cancelled before it was granted, nothing is read.
+        """
+        read = []
+
+        def pieces() -> Any:
+            read.append(True)
+            yield b"piece"
+
+        self.server.answering.close()
+        running, _ = self.run_("cat", pieces())
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.server.answering.open()
+        self.network.flush()
+        self.assertEqual([], read)
+        self.unharmed()
+
+    def test_inputNobodyWaitsFor(self) -> None:
+        """
+        When a command is over, so is the wait for its input.
+        """
+        for end in ("cancelled", "ended"):
+            cancelled: list[object] = []
+
+            async def pieces(cancelled: list[object] = cancelled) -> Any:
+                yield b"piece"
+                await Deferred(cancelled.append)
+
+            running, session = self.run_("head", pieces())
+            self.assertEqual((b"piece", []), (session.received, cancelled))
+            if end == "ended":
+                self.exited(session)
+                self.successResultOf(running)
+            else:
+                running.cancel()
+                self.failureResultOf(running, CancelledError)
+            self.assertEqual(1, len(cancelled), end)
+            self.network.flush()
 
 
 class Errors(HalfCloseable):
