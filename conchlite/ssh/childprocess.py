@@ -28,7 +28,7 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -41,6 +41,7 @@ from twisted.python.failure import Failure
 
 from conchlite.interfaces import SignalName, WindowSize
 from conchlite.ssh.accounts import Account
+from conchlite.ssh.prompt import promptPipe
 from conchlite.ssh.terminalmodes import endOfInput, setModes
 
 _STDERR = 2
@@ -208,6 +209,17 @@ class PipedChild(_Child, process.Process):
     """
     A process with three pipes.
     """
+
+    _writePrompt: Callable[[bytes], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """
+        Write to its input.
+        """
+        if 0 in self.pipes and data:
+            if self._writePrompt is None:
+                self._writePrompt = promptPipe(self.pipes[0]) or self.pipes[0].write
+            self._writePrompt(data)
 
     def _letGo(self) -> None:
         self.loseConnection()  # type: ignore[no-untyped-call]  # it is not

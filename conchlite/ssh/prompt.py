@@ -11,8 +11,10 @@ its producers hold back.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 #: What is small.
@@ -33,6 +35,7 @@ _HINDRANCES = (
     "_writeDisconnected",
     "_aborting",
 )
+_PIPE_HINDRANCES = ("fd", *_HINDRANCES[1:-1])
 
 
 def promptWriter(tcp: object) -> Callable[[bytes], None] | None:
@@ -55,7 +58,20 @@ def promptWriter(tcp: object) -> Callable[[bytes], None] | None:
         or not all(hasattr(tcp, name) for name in _HINDRANCES)
     ):
         return None
-    return _Prompt(tcp, handle).write
+    return _Prompt(tcp, handle.send).write
+
+
+def promptPipe(pipe: object) -> Callable[[bytes], None] | None:
+    """
+    As L{promptWriter}, for a process's input.
+
+    @param pipe: what Twisted writes to it with.
+    """
+    from twisted.internet.process import ProcessWriter
+
+    if not isinstance(pipe, ProcessWriter) or not all(hasattr(pipe, name) for name in _PIPE_HINDRANCES):
+        return None
+    return _PromptPipe(pipe, partial(os.write, pipe.fd)).write
 
 
 class _Prompt:
@@ -63,35 +79,37 @@ class _Prompt:
     Writes to one connection.
     """
 
-    __slots__ = ("_left", "_send", "_tcp")
+    __slots__ = ("_descriptor", "_left", "_send")
 
-    def __init__(self, tcp: Any, handle: socket.socket) -> None:
-        self._tcp = tcp
-        self._send = handle.send
+    def __init__(self, descriptor: Any, send: Callable[[bytes], int]) -> None:
+        self._descriptor = descriptor
+        self._send = send
         self._left = _WRITES
+
+    def _isInUse(self) -> bool:
+        tcp = self._descriptor
+        return tcp.connected and not (
+            tcp.disconnecting or tcp.TLS or tcp._aborting or tcp._writeDisconnecting
+        )
 
     def write(self, data: bytes) -> None:
         """
         Write C{data}, behind all that was written before.
         """
-        tcp = self._tcp
+        descriptor = self._descriptor
         if (
             len(data) > PROMPT_BYTES
-            or tcp._tempDataBuffer
-            or tcp.dataBuffer
-            or not tcp.connected
-            or tcp.disconnecting
-            or tcp.TLS
-            or tcp._aborting
-            or tcp._writeDisconnecting
+            or descriptor._tempDataBuffer
+            or descriptor.dataBuffer
+            or not self._isInUse()
         ):
-            tcp.write(data)
+            descriptor.write(data)
             return
         if not self._left:
             # Who writes so often without a turn of the reactor between is
             # better bundled. Its buffer is found empty when a turn is over.
             self._left = _WRITES
-            tcp.write(data)
+            descriptor.write(data)
             return
         self._left -= 1
         try:
@@ -101,4 +119,16 @@ class _Prompt:
             # says so.
             sent = 0
         if sent < len(data):
-            tcp.write(data[sent:])
+            descriptor.write(data[sent:])
+
+
+class _PromptPipe(_Prompt):
+    """
+    Writes to a process.
+    """
+
+    __slots__ = ()
+
+    def _isInUse(self) -> bool:
+        pipe = self._descriptor
+        return pipe.connected and not (pipe.disconnecting or pipe._writeDisconnecting)

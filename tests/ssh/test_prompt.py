@@ -5,14 +5,19 @@ Tests for L{conchlite.ssh.prompt}.
 from __future__ import annotations
 
 import errno
+import os
 import random
+import select
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.process import ProcessWriter
 from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
-from conchlite.ssh.prompt import _WRITES, PROMPT_BYTES, promptWriter
+from conchlite.ssh.prompt import _WRITES, PROMPT_BYTES, promptPipe, promptWriter
 from tests.ssh.links import Link
 from tests.ssh.wholeconnections import connected
 
@@ -360,3 +365,85 @@ class WholeTests(SynchronousTestCase):
                     self.assertEqual(receiver.digest.digest(), sender.digestOfSent())
             self.assertIsNone(link.client.closeReason)
             self.assertIsNone(link.server.closeReason)
+
+
+class PipeTests(SynchronousTestCase):
+    """
+    A process's input.
+    """
+
+    def setUp(self) -> None:
+        self.output, end = os.pipe()
+        self.addCleanup(os.close, self.output)
+        self.addCleanup(os.close, end)
+        self.reactor = Reactor()
+        self.pipe = ProcessWriter(self.reactor, self, 0, end)
+        self.lost: list[int] = []
+        self.write = promptPipe(self.pipe)
+
+    def childConnectionLost(self, number: int, reason: object) -> None:
+        self.lost.append(number)
+
+    def test_small(self) -> None:
+        """
+        What is small is written, and nothing is left to the reactor.
+        """
+        self.write(b"a line\n")
+        self.assertEqual((os.read(self.output, 100), self.reactor.writers), (b"a line\n", []))
+
+    def test_order(self) -> None:
+        """
+        Nothing passes what waits, and what the pipe does not take waits.
+        """
+        written = b""
+        for number in range(60):
+            piece = b"%02d" % number * 2048
+            written += piece
+            self.write(piece)
+        read = b""
+        while self.reactor.writers:
+            read += os.read(self.output, 10_000)
+            self.pipe.doWrite()
+        while len(read) < len(written):
+            read += os.read(self.output, 100_000)
+        self.assertEqual(read, written)
+
+    def test_closing(self) -> None:
+        """
+        Behind C{loseConnection}, or the end, nothing is written past Twisted.
+        """
+        for name, value in (("disconnecting", 1), ("connected", 0), ("_writeDisconnecting", True)):
+            with self.patched(name, value):
+                self.write(b"late")
+                self.assertEqual(select.select([self.output], [], [], 0)[0], [], name)
+
+    @contextmanager
+    def patched(self, name: str, value: object) -> Iterator[None]:
+        """
+        Have the pipe in another state.
+        """
+        before = getattr(self.pipe, name)
+        setattr(self.pipe, name, value)
+        yield
+        setattr(self.pipe, name, before)
+        self.pipe._tempDataBuffer.clear()
+
+    def test_gone(self) -> None:
+        """
+        That nobody reads any more is Twisted's to find.
+        """
+        other, end = os.pipe()
+        pipe = ProcessWriter(self.reactor, self, 0, end)
+        os.close(other)
+        self.addCleanup(os.close, end)
+        promptPipe(pipe)(b"to nobody")
+        self.assertEqual(self.reactor.writers, [pipe])
+        self.assertEqual(type(pipe.doWrite()).__name__, "ConnectionLost")
+
+    def test_others(self) -> None:
+        """
+        What is no pipe of Twisted's is not written to.
+        """
+        self.assertIsNone(promptPipe(object()))
+        del self.pipe._tempDataBuffer
+        self.assertIsNone(promptPipe(self.pipe))
