@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 import conchlite
@@ -76,8 +77,13 @@ class SSHClientTests(TestCase):
             yield await Deferred()
 
         client = await self.connect(MaxSessions="1")
+        clock = Clock()
+        late = SSHClient(client.connection, clock).run("echo begun; exec cat", never(), timeout=1)
+        while not any(it.localWindowLeft < it.localWindowSize for it in client.connection.channels.values()):
+            await deferLater(reactor, 0.01)
+        clock.advance(1)
         with self.assertRaises(CommandTimedOut) as caught:
-            await client.run("echo begun; exec cat", never(), timeout=0.5)
+            await late
         self.assertEqual(b"begun\n", caught.exception.result.stdout)
         with self.assertRaises(OutputTooLarge):
             await client.run("cat /dev/zero", maxOutput=10**6)
