@@ -4,7 +4,6 @@ Tests for L{conchlite.checkers.publickeys}.
 
 from __future__ import annotations
 
-
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey, SSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
