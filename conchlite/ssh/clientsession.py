@@ -82,6 +82,8 @@ class SSHClientSession(SSHChannel):
         @return: as L{execute}.
         """
         request = connection.EnvRequest(asBytes(name), asBytes(value))
+        if b"\0" in request.name + request.value:
+            return _nul("a variable")
         return self._ask(b"env", request.pack(), f" {safe(name)}")
 
     def requestX11(
@@ -114,7 +116,10 @@ class SSHClientSession(SSHChannel):
             L{ChannelRequestFailed} if the server refuses, with L{ChannelClosed}
             if the session is closed first, and with what ended the connection.
         """
-        return self._ask(b"exec", connection.ExecRequest(asBytes(command)).pack())
+        request = connection.ExecRequest(asBytes(command))
+        if b"\0" in request.command:
+            return _nul("a command")
+        return self._ask(b"exec", request.pack())
 
     def startShell(self) -> Deferred[None]:
         """
@@ -293,6 +298,11 @@ def _granted(reply: object) -> None:
     """
     What came with the reply is nothing.
     """
+
+
+def _nul(what: str) -> Deferred[None]:
+    # OpenSSH's server ends the connection, with all that runs there.
+    return fail(UsageError(f"{what} with a NUL, which no program can have"))
 
 
 def _refused(failure: Failure, what: str) -> Failure:

@@ -133,6 +133,16 @@ class ClientSessionTests(ConnectionTestCase):
         failure = self.failureResultOf(refused, ChannelRequestFailed)
         self.assertEqual("the server refused subsystem sftp", str(failure.value))
 
+    def test_nul(self) -> None:
+        """
+        What would end the connection with OpenSSH's server is not sent.
+        """
+        for asked in (self.session.execute("a\0b"), self.session.setEnv("A", b"\0")):
+            failure = self.failureResultOf(asked, UsageError)
+            self.assertIn("NUL", str(failure.value))
+        self.link.pump()
+        self.assertEqual([], self.peer.events)
+
     def test_refusedVariable(self) -> None:
         self.peer.refused = {b"env"}
         refused = self.session.setEnv("LANG\x1b", "C")
