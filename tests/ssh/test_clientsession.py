@@ -201,6 +201,8 @@ class ClientSessionTests(ConnectionTestCase):
         self.assertEqual("signal SEGV (core dumped): oh \\x1b[31m", str(self.session.exitSignal))
         self.assertEqual("signal TERM", str(ExitedBySignal("TERM")))
         self.assertIsNone(self.session.exitStatus)
+        self.tell(b"exit-signal", connection.ExitSignal(b"\x1b@a", False, b"", b"\x1b").pack())
+        self.assertEqual(ExitedBySignal("\\x1b@a", False, "", "\\x1b"), self.session.exitSignal)
 
     def test_stopOutput(self) -> None:
         """
