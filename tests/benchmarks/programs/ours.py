@@ -53,9 +53,7 @@ class UserAuth(SSHUserAuthClient):
 
 def classes() -> twistedclient.Classes:
     channels = {twistedclient.Upload: Upload}
-    return twistedclient.Classes(
-        SSHClientTransport, UserAuth, SSHConnection, SSHChannel, Key, NS, channels
-    )
+    return twistedclient.Classes(SSHClientTransport, UserAuth, SSHConnection, SSHChannel, Key, NS, channels)
 
 
 if __name__ == "__main__":
