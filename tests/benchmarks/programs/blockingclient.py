@@ -9,9 +9,20 @@ import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from tests.benchmarks.programs.job import PAUSES, Cannot, Job, Watch, forgetPeak, latencies, peak, resident
+from tests.benchmarks.programs.job import (
+    PAUSES,
+    Cannot,
+    Job,
+    Watch,
+    exchange,
+    forgetPeak,
+    latencies,
+    peak,
+    resident,
+)
 
 Figures = dict[str, float]
 
@@ -189,13 +200,7 @@ class Client:
         """
         One byte goes there and back, C{count} times.
         """
-        times = []
-        for _ in range(count):
-            sent = time.perf_counter()
-            self.write(channel, b"x")
-            self.read(channel, 1)
-            times.append(time.perf_counter() - sent)
-        return times
+        return exchange(partial(self.write, channel), partial(self.read, channel), count)
 
     def inFlight(self, one: Callable[[], object]) -> None:
         """

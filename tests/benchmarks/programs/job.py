@@ -85,6 +85,21 @@ class Watch:
         return {"wall": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}
 
 
+def exchange(write: Callable[[bytes], object], read: Callable[[int], object], count: int) -> list[float]:
+    """
+    One byte goes there and back, C{count} times.
+
+    @return: the seconds of each.
+    """
+    times = []
+    for _ in range(count):
+        sent = time.perf_counter()
+        write(b"x")
+        read(1)
+        times.append(time.perf_counter() - sent)
+    return times
+
+
 def latencies(seconds: list[float]) -> dict[str, float]:
     """
     What is told of the times of round trips.

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.programs import job as jobs
@@ -221,13 +222,7 @@ def _exchange(run: Run, count: int) -> list[float]:
     One byte goes there and back, C{count} times.
     """
     there, back = run.process.stdin.fileno(), run.process.stdout.fileno()
-    times = []
-    for _ in range(count):
-        sent = time.perf_counter()
-        os.write(there, b"x")
-        os.read(back, 1)
-        times.append(time.perf_counter() - sent)
-    return times
+    return jobs.exchange(partial(os.write, there), partial(os.read, back), count)
 
 
 def _cat(job: Job, options: tuple[str, ...] = ()) -> Run:
